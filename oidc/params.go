@@ -1,0 +1,214 @@
+package oidc
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxParams is how many name-value pairs a request may hold. No client sends
+// more than some twenty; an attacker sends thousands to make every later step
+// slow (THREATS T-29).
+const MaxParams = 200
+
+// Param is one name and value of a request, both decoded.
+type Param struct{ Name, Value string }
+
+// Params are the parameters of a request in the order in which they came.
+// Parameters that we do not know keep their place, their spelling and their
+// repetitions.
+type Params []Param
+
+// Errors of ParseParams.
+var (
+	ErrTooMany  = errors.New("more parameters than any client sends")
+	ErrEncoding = errors.New("not application/x-www-form-urlencoded")
+)
+
+// repeatable are the names that a specification lets repeat (RFC 8707 §2,
+// RFC 8693 §2.1).
+var repeatable = []string{"resource", "audience"}
+
+// known are the names that somebody on our way acts upon. Each may stand once
+// (RFC 6749 §3.1: "Request and response parameters MUST NOT be included more
+// than once"): of two, the provider might read the other one.
+var known = []string{
+	"acr_values", "actor_token", "actor_token_type", "assertion", "authorization_details",
+	"claims", "claims_locales", "client_assertion", "client_assertion_type", "client_id",
+	"client_secret", "code", "code_challenge", "code_challenge_method", "code_verifier",
+	"device_code", "display", "dpop_jkt", "error", "error_description", "error_uri",
+	"expires_in", "grant_type", "id_token", "id_token_hint", "iss", "login_hint",
+	"logout_hint", "max_age", "nonce", "password", "post_logout_redirect_uri", "prompt",
+	"redirect_uri", "refresh_token", "registration", "request", "request_uri",
+	"requested_token_type", "response", "response_mode", "response_type", "scope",
+	"session_state", "state", "subject_token", "subject_token_type", "token",
+	"token_type", "token_type_hint", "access_token", "ui_locales", "username",
+}
+
+// ParseParams parses an application/x-www-form-urlencoded string, as a query or
+// a body holds it. Names are decoded before anything is compared with them.
+//
+// It refuses what two parsers could read differently: broken percent-encoding,
+// octets that are not UTF-8, control characters in a name, and more than
+// [MaxParams] pairs. A ";" is data, as the URL Standard has it.
+func ParseParams(raw string) (Params, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	if strings.Count(raw, "&") >= MaxParams {
+		return nil, ErrTooMany
+	}
+	ps := make(Params, 0, strings.Count(raw, "&")+1)
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		n, err := unescape(name)
+		if err != nil {
+			return nil, fmt.Errorf("parameter name: %w", err)
+		}
+		v, err := unescape(value)
+		if err != nil {
+			return nil, fmt.Errorf("value of parameter %q: %w", n, err)
+		}
+		for _, r := range n {
+			if r < 0x20 || r == 0x7F {
+				return nil, fmt.Errorf("control character in a parameter name: %w", ErrEncoding)
+			}
+		}
+		ps = append(ps, Param{n, v})
+	}
+	return ps, nil
+}
+
+// unescape decodes once, and never twice: what is compared later is what is
+// used later.
+func unescape(s string) (string, error) {
+	out, err := url.QueryUnescape(s)
+	if err != nil || !utf8.ValidString(out) {
+		return "", ErrEncoding
+	}
+	return out, nil
+}
+
+// Repeated returns the first known parameter that stands more than once, and
+// "" where there is none.
+func (ps Params) Repeated() string {
+	for i, p := range ps {
+		if !slices.Contains(known, p.Name) || slices.Contains(repeatable, p.Name) {
+			continue
+		}
+		for _, q := range ps[:i] {
+			if q.Name == p.Name {
+				return p.Name
+			}
+		}
+	}
+	return ""
+}
+
+// Alias returns the first parameter whose name is no known one and yet would be
+// read as one by a lenient framework: another case, array syntax, a NUL or a
+// dot behind it, spaces around it ("redirect_uri[]", "Redirect_Uri"). The
+// provider behind us may be such a framework, and then the value that we did
+// not look at would win (THREATS T-19).
+func (ps Params) Alias() string {
+	for _, p := range ps {
+		if slices.Contains(known, p.Name) || slices.Contains(repeatable, p.Name) {
+			continue
+		}
+		plain := strings.ToLower(strings.TrimSpace(p.Name))
+		plain, _, _ = strings.Cut(plain, "[")
+		plain, _, _ = strings.Cut(plain, ".")
+		plain, _, _ = strings.Cut(plain, ";")
+		plain = strings.TrimSpace(strings.NewReplacer("-", "_", " ", "_").Replace(plain))
+		if slices.Contains(known, plain) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// Lookup returns the value of the first parameter of that name, and whether
+// there is one. An empty value is there: absent and empty differ where a value
+// is to be returned exactly.
+func (ps Params) Lookup(name string) (string, bool) {
+	for _, p := range ps {
+		if p.Name == name {
+			return p.Value, true
+		}
+	}
+	return "", false
+}
+
+// Get returns the value of the first parameter of that name. Absent and empty
+// are the same to it: "Parameters sent without a value MUST be treated as if
+// they were omitted" (RFC 6749 §3.1).
+func (ps Params) Get(name string) string {
+	v, _ := ps.Lookup(name)
+	return v
+}
+
+// Set gives the parameter that value: in the place of the first one of that
+// name, or at the end. Later ones of the name go.
+func (ps Params) Set(name, value string) Params {
+	out, done := make(Params, 0, len(ps)+1), false
+	for _, p := range ps {
+		if p.Name != name {
+			out = append(out, p)
+		} else if !done {
+			out, done = append(out, Param{name, value}), true
+		}
+	}
+	if !done {
+		out = append(out, Param{name, value})
+	}
+	return out
+}
+
+// Without leaves out all parameters of these names.
+func (ps Params) Without(names ...string) Params {
+	out := make(Params, 0, len(ps))
+	for _, p := range ps {
+		if !slices.Contains(names, p.Name) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Encode writes the parameters in their order. The result holds only unreserved
+// characters, "%", "=", "&" and "+": it can stand in a header or an attribute.
+func (ps Params) Encode() string {
+	var b strings.Builder
+	for i, p := range ps {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(url.QueryEscape(p.Name))
+		b.WriteByte('=')
+		b.WriteString(url.QueryEscape(p.Value))
+	}
+	return b.String()
+}
+
+// AppendQuery adds the parameters to a redirect URI, keeping its own query
+// octet for octet (RFC 6749 §3.1.2: the query component "MUST be retained when
+// adding additional query parameters").
+func AppendQuery(uri string, ps Params) string {
+	if len(ps) == 0 {
+		return uri
+	}
+	switch i := strings.IndexByte(uri, '?'); {
+	case i < 0:
+		return uri + "?" + ps.Encode()
+	case i == len(uri)-1 || uri[len(uri)-1] == '&':
+		return uri + ps.Encode()
+	default:
+		return uri + "&" + ps.Encode()
+	}
+}
