@@ -1,0 +1,69 @@
+# `make test` is the whole of the project's checks, the same at home and in CI.
+# It installs what is missing (tools/deps says what and why) and never skips.
+
+CACHE := $(abspath $(or $(ONEDOOR_CACHE),.cache))
+export ONEDOOR_CACHE := $(CACHE)
+# A machine without a home directory still has a place for Go's caches.
+export HOME := $(if $(and $(HOME),$(wildcard $(HOME)/.)),$(HOME),$(CACHE)/home)
+
+LINT := $(CACHE)/bin/golangci-lint
+GOFUMPT := $(CACHE)/bin/gofumpt
+
+.PHONY: build test deps fmt lint vet hermetic race fuzz-seeds fuzz e2e clean
+
+build:
+	go build -trimpath -o onedoor ./cmd/onedoor
+
+# One after the other, also under make -j: the browser tests want both cores.
+test:
+	$(MAKE) deps
+	$(MAKE) build
+	$(MAKE) lint
+	$(MAKE) hermetic
+	$(MAKE) race
+	$(MAKE) fuzz-seeds
+	$(MAKE) e2e
+
+deps:
+	@tools/deps all
+
+fmt:
+	@tools/deps linters
+	$(GOFUMPT) -w $$(git ls-files '*.go')
+
+vet:
+	go vet -tags e2e ./...
+
+lint: vet
+	@tools/deps linters
+	go mod tidy -diff
+	@unformatted=$$($(GOFUMPT) -l $$(git ls-files '*.go')); \
+	  test -z "$$unformatted" || { echo "not formatted, run make fmt: $$unformatted" >&2; exit 1; }
+	$(LINT) run ./...
+
+# Without any network but its own loopback, and without a module proxy: what
+# `go test ./...` promises. Modules are fetched before.
+hermetic:
+	go mod download
+	@tools/offline go test ./...
+
+race:
+	go test -race ./...
+
+# The corpus of every fuzz target, run as tests; `make fuzz` looks for more.
+fuzz-seeds:
+	go test -run '^Fuzz' ./...
+
+FUZZTIME ?= 10s
+fuzz:
+	@tools/fuzz $(FUZZTIME)
+
+# Real provider, real browser, real applications; one package, in sequence.
+e2e:
+	@tools/deps e2e
+	go test -tags e2e -count 1 -timeout 20m -v $(E2EFLAGS) ./e2e/
+
+clean:
+	rm -rf onedoor .cache
+
+-include bench/bench.mk
