@@ -1,0 +1,286 @@
+// Package config reads onedoor's configuration file: it parses, refuses what it
+// does not know, validates, and names the place of every mistake at once.
+//
+// It knows what a file may say and nothing about how the parts are put together:
+// package main turns a Config into the parts' own options. Reading starts at
+// Load; the comments of the fields below are the reference, and docs/config.md
+// and docs/onedoor.schema.json are made from them.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the whole file.
+//
+// After Load every default is filled in, relative file names are resolved
+// against the folder of the configuration file, and every value has passed the
+// rules that its comment states.
+type Config struct {
+	// PublicURL is the origin that browsers use for the provider, and the
+	// beginning of every issuer: scheme, host and port, nothing behind them.
+	// http is for localhost, `*.localhost`, `*.test` and loopback addresses;
+	// elsewhere it needs `insecure: true`.
+	PublicURL string `yaml:"public_url" required:"true" example:"https://auth.example.com"`
+
+	// Insecure permits http in `public_url` and `public_aliases` outside this
+	// machine. Whoever is on the network between can then read every password
+	// and code; the door says so in its log.
+	Insecure bool `yaml:"insecure"`
+
+	// PublicAliases are further origins that browsers may use. The issuer stays
+	// the one under `public_url`.
+	PublicAliases []string `yaml:"public_aliases" example:"[https://login.example.com]"`
+
+	// InternalURLs are the origins that servers in the private network use.
+	// Discovery names back-channel endpoints on the one that the caller used;
+	// every other Host gets 421.
+	InternalURLs []string `yaml:"internal_urls" example:"[http://onedoor:9000]"`
+
+	// Listen is the address of the one listener for both horizons, host:port or
+	// :port. Exactly one of `listen` and `listeners` is given.
+	Listen string `yaml:"listen" example:":9000"`
+
+	// Listeners keep the horizons apart, each with its own address, proxies and
+	// certificate. (After Load it is never empty: `listen: A` is the listener
+	// `{address: A, serves: [public, internal]}`.)
+	Listeners []Listener `yaml:"listeners"`
+
+	// Provider is the OpenID Provider behind the door.
+	Provider Provider `yaml:"provider" required:"true"`
+
+	// Apps are the OAuth clients whose redirects the door looks after, each
+	// under a name for people, logs and relay paths (lower-case letters, digits
+	// and hyphens). Clients that are not named here pass through unchanged.
+	Apps map[string]*App `yaml:"apps" key:"NAME"`
+
+	// Tenants says which tenants there are.
+	Tenants Tenants `yaml:"tenants"`
+
+	// Seal is how long the values live that a browser carries for the door.
+	Seal Seal `yaml:"seal"`
+
+	// Database is where tenants, keys and the embedded provider's data are
+	// kept: a SQLite file, or postgres://user:password@host/name.
+	Database Secret `yaml:"database" default:"onedoor.db" place:"file"`
+
+	// DatabaseFile is a file that holds the value of `database`, for an address
+	// with a password.
+	DatabaseFile string `yaml:"database_file" place:"secret"`
+
+	// Admin is the listener for operators: API, metrics, console.
+	Admin Admin `yaml:"admin"`
+
+	// Log is what the door writes about itself, one line an event, on standard
+	// error.
+	Log Log `yaml:"log"`
+}
+
+// Listener is one address that the door listens on.
+type Listener struct {
+	// Address is host:port, or :port for every address of the machine.
+	Address string `yaml:"address" required:"true" example:":8080"`
+
+	// Serves is which horizons callers of this listener belong to. Leave
+	// `internal` out where the Internet can reach the listener.
+	Serves []string `yaml:"serves" required:"true" enum:"public,internal" example:"[public]"`
+
+	// TrustedProxies are the networks (CIDR) whose word about the caller's
+	// address, scheme and host is believed. By default nobody's is, and inbound
+	// forwarding headers are removed.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" example:"[10.0.0.0/8]"`
+
+	// Forwarded is which header those proxies set: `x-forwarded`
+	// (X-Forwarded-For, -Proto, -Host) or `rfc7239` (Forwarded). The other one
+	// is ignored. With `trusted_proxies` the default is x-forwarded.
+	Forwarded string `yaml:"forwarded" enum:"x-forwarded,rfc7239"`
+
+	// TLS makes this an https listener.
+	TLS *TLS `yaml:"tls"`
+}
+
+// TLS is a listener's certificate: a pair of files, or ACME.
+type TLS struct {
+	// CertFile is a PEM file with the certificate and its intermediates.
+	CertFile string `yaml:"cert_file" place:"file"`
+
+	// KeyFile is a PEM file with the certificate's private key.
+	KeyFile string `yaml:"key_file" place:"file"`
+
+	// ACME asks a certificate authority for certificates of the public origins
+	// (RFC 8555).
+	ACME *ACME `yaml:"acme"`
+}
+
+// ACME is the account at the certificate authority.
+type ACME struct {
+	// Email is where the certificate authority sends warnings.
+	Email string `yaml:"email" required:"true"`
+}
+
+// Provider is the OpenID Provider behind the door: exactly one of `upstream`
+// and `embedded` is given.
+type Provider struct {
+	// Upstream is the origin at which the door reaches the provider.
+	Upstream string `yaml:"upstream" example:"http://keycloak:8080"`
+
+	// Embedded runs the provider inside the door; `{}` is enough.
+	Embedded *Embedded `yaml:"embedded"`
+
+	// Issuers are the issuers' paths under `public_url`: `/realms/NAME` for
+	// Keycloak, `/application/o/SLUG/` for authentik (with its last slash), `/`
+	// for the origin itself. `{tenant}` as a whole segment is one realm for
+	// each tenant. The default with `embedded` is [/]; with `upstream` at least
+	// one is required.
+	Issuers []string `yaml:"issuers" example:"[/realms/atlas]"`
+
+	// Kind is which provider it is, for its private paths and its ways. By
+	// default it is recognised from its metadata.
+	Kind string `yaml:"kind" enum:"keycloak,authentik,generic"`
+
+	// Expose opens private paths of the provider (and all below them) that are
+	// closed by default, as Keycloak's /admin.
+	Expose []string `yaml:"expose" example:"[/admin]"`
+
+	// CAFile is a PEM file with the private certificate authority of an https
+	// upstream.
+	CAFile string `yaml:"ca_file" place:"file"`
+}
+
+// Embedded is the provider inside. Its users and clients are in the database.
+type Embedded struct{}
+
+// App is an OAuth client and the sites on which its tenants use it. It needs
+// `site` and `callbacks`, or `redirect_uris`, or both.
+type App struct {
+	// Name is the app's key in the file.
+	Name string `yaml:"-"`
+
+	// ClientID is the client_id that the app sends, unique within its issuer.
+	ClientID string `yaml:"client_id" required:"true" example:"atlas-web"`
+
+	// Mode is `transparent`: the app sends its tenant's own redirect URI, which
+	// the door swaps for the registered one, and back; or `relay`: its
+	// authorization requests pass as they are and the provider knows the
+	// relay's URIs.
+	Mode string `yaml:"mode" enum:"transparent,relay" default:"transparent"`
+
+	// Type is `confidential` (it has a secret or key), `public` (none: its own
+	// PKCE is demanded) or `native` (public, on the person's device: loopback
+	// redirect URIs match any port, RFC 8252 §7.3).
+	Type string `yaml:"type" enum:"confidential,public,native" default:"confidential"`
+
+	// Issuer is which of `provider.issuers` the app belongs to, as it is spelt
+	// there. Needed only where there are several.
+	Issuer string `yaml:"issuer"`
+
+	// Site is the origin of a tenant's site. `{tenant}` is one host label or a
+	// part of one and stands below a name that you own: never directly below a
+	// public suffix (`https://{tenant}.com` would be anybody's).
+	Site string `yaml:"site" example:"https://{tenant}.example.com"`
+
+	// Insecure permits http sites and redirect URIs outside localhost,
+	// `*.localhost`, `*.test` and loopback addresses, and local ones while
+	// `public_url` is not local. Codes then travel in the clear.
+	Insecure bool `yaml:"insecure"`
+
+	// Callbacks are the paths on the site that may receive a login; `""` is the
+	// bare origin. The first one is the relay's.
+	Callbacks []string `yaml:"callbacks" example:"[/api/auth/callback]"`
+
+	// Logouts are the paths on the site that may follow a logout.
+	Logouts []string `yaml:"logouts" example:"[/]"`
+
+	// RedirectURIs are exact redirect URIs without a tenant.
+	RedirectURIs []string `yaml:"redirect_uris" example:"[https://atlas.example.net/cb]"`
+
+	// RegisteredRedirectURI is the one redirect URI that the provider knows for
+	// this app, under `public_url`. The default is
+	// `{public_url}/onedoor/callback`, and where there are several issuers,
+	// that followed by the issuer's path.
+	RegisteredRedirectURI string `yaml:"registered_redirect_uri"`
+
+	// Authorize are parameters that are added to each authorization request
+	// unless the app sent its own; `{tenant}` in a value is the tenant's label.
+	Authorize map[string]string `yaml:"authorize" key:"PARAMETER" example:"{kc_idp_hint: \"{tenant}\"}"`
+
+	// RequirePushedAuthorizationRequests refuses authorization requests of this
+	// app that were not pushed (RFC 9126 §6).
+	RequirePushedAuthorizationRequests bool `yaml:"require_pushed_authorization_requests"`
+
+	// BrowserBinding accepts a login's response only in the browser that began
+	// it. Turn it off only for an app that logs in silently in an iframe on
+	// another site, where browsers keep the cookie back.
+	BrowserBinding bool `yaml:"browser_binding" default:"true"`
+
+	// AcceptUnboundCodes lets this app log in at a provider without PKCE
+	// (RFC 7636). A stolen authorization code can then be slipped into another
+	// tenant's login: there, the door's own PKCE is what stops it.
+	AcceptUnboundCodes bool `yaml:"accept_unbound_codes"`
+}
+
+// Tenants says which tenants there are.
+type Tenants struct {
+	// Admit is `registered`: those in the database and in `list`; or `any`:
+	// every label that fits an app's site and is not reserved.
+	Admit string `yaml:"admit" enum:"registered,any" default:"registered"`
+
+	// List names a few tenants without a database: labels of lower-case
+	// letters, digits and hyphens, 1 to 63 long.
+	List []string `yaml:"list" example:"[acme, globex]"`
+
+	// Reserved are labels that are never a tenant. Those at which an app's site
+	// would be one of the door's own origins are always reserved.
+	Reserved []string `yaml:"reserved" example:"[www, auth, api]"`
+}
+
+// Seal is how long sealed values live.
+type Seal struct {
+	// LoginTTL is how long a person may take from the authorization request to
+	// the provider's response. Too short breaks slow logins; too long keeps a
+	// leaked URL useful. Not below the provider's own login time limit.
+	LoginTTL time.Duration `yaml:"login_ttl" default:"1h" min:"1m" max:"24h"`
+
+	// CodeTTL is how long an app may take to redeem its code. RFC 6749 §4.1.2
+	// recommends 10 minutes at most.
+	CodeTTL time.Duration `yaml:"code_ttl" default:"2m" min:"10s" max:"10m"`
+}
+
+// Admin is the listener for operators.
+type Admin struct {
+	// Listen is its address, host:port. Keep it off the Internet.
+	Listen string `yaml:"listen" default:"127.0.0.1:9001"`
+
+	// Token is the bearer token that the admin API demands.
+	Token Secret `yaml:"token"`
+
+	// TokenFile is a file that holds the value of `token`.
+	TokenFile string `yaml:"token_file" place:"secret" example:"admin.token"`
+}
+
+// Log is what the door writes about itself.
+type Log struct {
+	// Format is `json`, one object a line, or `text`.
+	Format string `yaml:"format" enum:"json,text" default:"json"`
+
+	// Level is the least important level that is written.
+	Level string `yaml:"level" enum:"debug,info,warn,error" default:"info"`
+}
+
+// Secret is a text that does not print itself. string(s) is its value.
+type Secret string
+
+// String hides the value, so that no log or error shows it by accident.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[secret]"
+}
+
+// GoString hides the value from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the value from JSON and from slog.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

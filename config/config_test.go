@@ -1,0 +1,100 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// small is the least file that says everything needed.
+const small = `public_url: https://auth.example.com
+listen: :9000
+provider: {embedded: {}}
+`
+
+func env(pairs ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("onedoor.yaml", []byte(text), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// problems gives the messages of a file that has some, one to a line.
+func problems(t *testing.T, text string, getenv func(string) (string, bool)) string {
+	t.Helper()
+	_, err := Parse("onedoor.yaml", []byte(text), getenv)
+	if err == nil {
+		t.Fatalf("no problem was found in:\n%s", text)
+	}
+	return err.Error()
+}
+
+func TestTheExampleFileIsSound(t *testing.T) {
+	c, err := Load("../onedoor.example.yaml", os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Apps["atlas"].RegisteredRedirectURI; got != "https://auth.example.com/onedoor/callback" {
+		t.Errorf("registered redirect URI %q", got)
+	}
+}
+
+func TestDefaultsAreFilledIn(t *testing.T) {
+	c := mustParse(t, small+`apps:
+  atlas: {client_id: a, site: "https://{tenant}.example.com", callbacks: [/cb]}
+`)
+	a := c.Apps["atlas"]
+	if a.Name != "atlas" || a.Mode != "transparent" || a.Type != "confidential" || !a.BrowserBinding || a.AcceptUnboundCodes || a.Issuer != "/" {
+		t.Errorf("app %+v", a)
+	}
+	if c.Seal.LoginTTL != time.Hour || c.Seal.CodeTTL != 2*time.Minute {
+		t.Errorf("seal %+v", c.Seal)
+	}
+	if c.Admin.Listen != "127.0.0.1:9001" || c.Log.Format != "json" || c.Log.Level != "info" || c.Tenants.Admit != "registered" || string(c.Database) != "onedoor.db" {
+		t.Errorf("%+v", c)
+	}
+	if len(c.Listeners) != 1 || c.Listeners[0].Address != ":9000" || len(c.Listeners[0].Serves) != 2 {
+		t.Errorf("listeners %+v", c.Listeners)
+	}
+	if got := c.IssuerURL(a.Issuer); got != "https://auth.example.com" {
+		t.Errorf("issuer %q", got)
+	}
+	if len(c.Tenants.Reserved) != 1 || c.Tenants.Reserved[0] != "auth" {
+		t.Errorf("reserved %q, want the label of the door's own origin", c.Tenants.Reserved)
+	}
+}
+
+func TestAMissingFileIsNoSuchFile(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"), nil)
+	var ps Problems
+	if !errors.As(err, &ps) || !ps.Unreadable() || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%#v", err)
+	}
+}
+
+func TestAHugeFileIsRefusedUnread(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "onedoor.yaml")
+	if err := os.WriteFile(name, []byte(strings.Repeat("#", maxFile+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(name, nil); err == nil || !strings.Contains(err.Error(), "is larger than") {
+		t.Error(err)
+	}
+}

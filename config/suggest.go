@@ -1,0 +1,102 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// suggest says what an unknown key may have been meant for: a key beside it that
+// is spelt nearly the same, or the same key in another section.
+func suggest(key, path string, beside []field) string {
+	names := make([]string, len(beside))
+	for i, f := range beside {
+		names[i] = f.name
+	}
+	if near := nearest(key, names); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	if places := placesOf(key, reflect.TypeFor[Config](), ""); len(places) > 0 {
+		return "that key belongs elsewhere: " + strings.Join(places, ", ")
+	}
+	if len(names) == 0 {
+		return "no keys are known here"
+	}
+	where := "at the top of the file"
+	if path != "" {
+		where = "here"
+	}
+	return fmt.Sprintf("known %s: %s", where, strings.Join(names, ", "))
+}
+
+// placesOf finds every section that knows the key.
+func placesOf(key string, t reflect.Type, path string) []string {
+	var out []string
+	for _, f := range fieldsOf(t) {
+		at := strings.TrimPrefix(path+"."+f.name, ".")
+		if f.name == key {
+			out = append(out, at)
+		}
+		next, suffix := elementOf(f.typ)
+		if next.Kind() == reflect.Struct && strings.HasPrefix(next.PkgPath(), t.PkgPath()) {
+			out = append(out, placesOf(key, next, at+suffix)...)
+		}
+	}
+	return out
+}
+
+// elementOf walks through pointers, lists and tables to the type inside.
+func elementOf(t reflect.Type) (reflect.Type, string) {
+	suffix := ""
+	for {
+		switch t.Kind() {
+		case reflect.Pointer:
+		case reflect.Slice:
+			suffix += "[]"
+		case reflect.Map:
+			suffix += ".NAME"
+		default:
+			return t, suffix
+		}
+		t = t.Elem()
+	}
+}
+
+// nearest gives the name at the smallest edit distance, or "" where none is near
+// enough to be a slip of the finger: two edits, fewer for short words.
+func nearest(word string, names []string) string {
+	best, limit := "", min(2, len(word)/3)+1
+	if len(word) > 64 {
+		return ""
+	}
+	for _, name := range names {
+		if n := distance(strings.ToLower(word), name); n < limit {
+			best, limit = name, n
+		}
+	}
+	return best
+}
+
+// distance is the Damerau-Levenshtein distance (adjacent swaps count one).
+func distance(a, b string) int {
+	two, one := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range one {
+		one[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(one[j]+1, row[j-1]+1, one[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], two[j-2]+1)
+			}
+		}
+		two, one = one, row
+	}
+	return one[len(b)]
+}
