@@ -1,0 +1,212 @@
+package tenant
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// RedirectURI decides whether a login of the app may end at uri, which is the
+// parameter's value after exactly one decoding. The answer holds at this moment
+// only: it is asked for again at the callback and at the token request, because
+// a seal says what was asked and not what is allowed.
+func (d *Directory) RedirectURI(ctx context.Context, app *App, uri string) (Target, *Refusal) {
+	return d.target(ctx, app, uri, "redirect_uri", app.Callbacks, app.RedirectURIs)
+}
+
+// LogoutURI decides the same for a post_logout_redirect_uri
+// (OIDC RP-Initiated Logout §2, §3).
+func (d *Directory) LogoutURI(ctx context.Context, app *App, uri string) (Target, *Refusal) {
+	return d.target(ctx, app, uri, "post_logout_redirect_uri", app.Logouts, nil)
+}
+
+func (d *Directory) target(ctx context.Context, app *App, uri, rule string, paths, exact []string) (Target, *Refusal) {
+	if why := malformed(uri); why != "" {
+		return Target{}, refuse(rule+".malformed", uri, why, nil)
+	}
+	for _, door := range d.Door {
+		if uri == door || strings.HasPrefix(uri, door+"/") || strings.HasPrefix(uri, door+"?") {
+			return Target{}, refuse(rule+".door", uri, "an address of the app, not of the door: that would be a loop", nil)
+		}
+	}
+	if slices.Contains(exact, uri) || (app.Type == Native && anyPort(exact, uri)) {
+		return Target{App: app, URI: uri}, nil
+	}
+	var near *Refusal // a member of the set, but for its tenant
+	for _, path := range paths {
+		site, ok := strings.CutSuffix(uri, path)
+		if !ok {
+			continue
+		}
+		t, no := d.bySite(ctx, app, site)
+		if no == nil {
+			return Target{App: app, Tenant: t, URI: uri}, nil
+		}
+		if no.Rule != noSite {
+			near = no
+		}
+	}
+	if near != nil {
+		return Target{}, near
+	}
+	return Target{}, refuse(rule+".unknown", uri, nearest(app, uri, paths, exact), nil)
+}
+
+// noSite is the rule of an origin that is nobody's site; target says more.
+const noSite = "site.unknown"
+
+// bySite finds the active tenant whose site for the app is exactly that origin.
+func (d *Directory) bySite(ctx context.Context, app *App, site string) (Tenant, *Refusal) {
+	if label, ok := app.Site.label(site); ok && app.Site.Expand(label) == site {
+		return d.active(ctx, label)
+	}
+	if site == "" || len(site) > maxURI {
+		return Tenant{}, refuse(noSite, site, "a site of the app", ErrUnknown)
+	}
+	t, err := d.Registry.BySite(ctx, app.Name, site)
+	if no := check(t, site, err); no != nil {
+		if no.Rule == "tenant.unknown" {
+			no.Rule = noSite
+		}
+		return Tenant{}, no
+	}
+	if slices.Contains(d.Reserved, t.Label) {
+		return Tenant{}, refuse("tenant.reserved", t.Label, "a label that is not reserved", ErrUnknown)
+	}
+	return t, nil
+}
+
+// site is the origin of a tenant's site for the app.
+func site(app *App, t Tenant) string {
+	if s := t.Sites[app.Name]; s != "" {
+		return s
+	}
+	return app.Site.Expand(t.Label)
+}
+
+// Site is the origin of a tenant's site for the app, "" where it has none: the
+// way back for a login that cannot go on.
+func (t Target) Site() string {
+	if t.App == nil || t.Tenant.Label == "" {
+		return ""
+	}
+	return site(t.App, t.Tenant)
+}
+
+// Again looks a target up once more, from what a sealed value says: the same
+// URI for the same tenant. A label that was given to another tenant in between
+// is refused.
+func (d *Directory) Again(ctx context.Context, app *App, uri, tenantID string) (Target, *Refusal) {
+	return again(d.RedirectURI(ctx, app, uri))(tenantID)
+}
+
+// AgainLogout does the same for a logout.
+func (d *Directory) AgainLogout(ctx context.Context, app *App, uri, tenantID string) (Target, *Refusal) {
+	return again(d.LogoutURI(ctx, app, uri))(tenantID)
+}
+
+func again(t Target, no *Refusal) func(tenantID string) (Target, *Refusal) {
+	return func(tenantID string) (Target, *Refusal) {
+		if no == nil && t.Tenant.ID != tenantID {
+			return Target{}, refuse("tenant.changed", t.Tenant.Label, "the tenant that the login began with", ErrUnknown)
+		}
+		return t, no
+	}
+}
+
+// malformed says why a URI cannot be a redirect URI, whoever asks: it holds
+// characters outside RFC 3986 §2, on which parsers differ, broken
+// percent-encoding, or a fragment (RFC 6749 §3.1.2).
+func malformed(uri string) string {
+	if uri == "" {
+		return "a redirect URI"
+	}
+	if len(uri) > maxURI {
+		return "at most " + strconv.Itoa(maxURI) + " characters"
+	}
+	for i := 0; i < len(uri); i++ {
+		c := uri[i]
+		switch {
+		case c == '#':
+			return "no fragment"
+		case c == '%':
+			if i+2 >= len(uri) || !isHex(uri[i+1]) || !isHex(uri[i+2]) {
+				return "two hex digits after each percent sign"
+			}
+		case c <= ' ' || c > '~' || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
+			return "the characters of RFC 3986 only"
+		}
+	}
+	return ""
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// anyPort applies the one exception to exact matching: the port of a native
+// app's loopback redirect URI, which its operating system chose (RFC 8252 §7.3).
+func anyPort(exact []string, uri string) bool {
+	for _, e := range exact {
+		for _, host := range []string{"http://127.0.0.1", "http://[::1]", "http://localhost"} {
+			path, ok := strings.CutPrefix(e, host)
+			if !ok {
+				continue
+			}
+			if i := strings.IndexByte(path, '/'); i >= 0 {
+				path = path[i:] // the registered port, if any, is of no account
+			} else {
+				path = ""
+			}
+			rest, ok := strings.CutPrefix(uri, host+":")
+			if !ok {
+				continue
+			}
+			port, ok := strings.CutSuffix(rest, path)
+			if ok && validPort(port) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// validPort accepts 1 to 65535 in one spelling only.
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
+}
+
+// nearest describes, for the log, the member of the set that the URI comes
+// closest to, and how it differs.
+func nearest(app *App, uri string, paths, exact []string) string {
+	var members []string
+	for _, p := range paths {
+		members = append(members, app.Site.String()+p)
+	}
+	members = append(members, exact...)
+	for _, m := range members {
+		same := m
+		if t, err := ParseTemplate(m, Environment{Insecure: true}); err == nil && t.HasTenant() {
+			_, host, _ := strings.Cut(uri, "://")
+			_, before, _ := strings.Cut(t.before, "://")
+			label, _, _ := strings.Cut(strings.TrimPrefix(host, before), ".")
+			same = t.Expand(label)
+		}
+		switch {
+		case uri == same+"/" || uri+"/" == same:
+			return strconv.Quote(m) + " (they differ in the slash at the end)"
+		case strings.EqualFold(uri, same):
+			return strconv.Quote(m) + " (they differ in upper and lower case)"
+		case strings.Replace(uri, "http://", "https://", 1) == same || strings.Replace(uri, "https://", "http://", 1) == same:
+			return strconv.Quote(m) + " (they differ in http and https)"
+		case strings.HasPrefix(uri, same+"?"):
+			return strconv.Quote(m) + " (with no query)"
+		}
+	}
+	if len(members) == 0 {
+		return "none: the app has no such address"
+	}
+	return strconv.Quote(members[0])
+}
