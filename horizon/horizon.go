@@ -1,0 +1,63 @@
+// Package horizon knows which network a request comes from, and which metadata
+// that caller may see. Nobody else decides what a caller is told.
+//
+// Reading starts at [Listener.Caller]: which of the configured origins did this
+// request use? Then [View]: the provider's metadata as that caller can use it.
+package horizon
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+
+	"onedoor/oidc"
+)
+
+// Horizon is what a caller can reach.
+type Horizon string
+
+// The horizons.
+const (
+	Public   Horizon = "public"
+	Internal Horizon = "internal"
+)
+
+// Forwarded says which header fields of a trusted proxy are believed.
+type Forwarded string
+
+// The kinds of forwarding.
+const (
+	None       Forwarded = ""
+	XForwarded Forwarded = "x-forwarded" // X-Forwarded-For, -Host, -Proto
+	RFC7239    Forwarded = "rfc7239"     // Forwarded
+)
+
+// Listener is one socket: the origins that it serves and whom it believes.
+type Listener struct {
+	Public         []string // public origins; the first is the issuer's
+	Internal       []string // internal origins
+	TLS            bool     // the door itself ends TLS here
+	TrustedProxies []netip.Prefix
+	Forwarded      Forwarded
+}
+
+// Caller is who asks, by the origin that it used.
+type Caller struct {
+	Horizon Horizon
+	Origin  string     // always one of the listener's, never text of the request
+	Address netip.Addr // the client's, as far as proxies are believed
+}
+
+// Errors of Caller.
+var (
+	ErrMisdirected = errors.New("no origin of this listener") // 421, RFC 9110 §15.5.20
+	ErrHost        = errors.New("no usable Host")             // 400, RFC 9112 §3.2
+)
+
+// Caller finds the configured origin that the request used.
+func (l *Listener) Caller(r *http.Request) (Caller, error) { return Caller{}, ErrMisdirected }
+
+// View is the metadata as a caller with that origin can use it: front channel
+// endpoints on the public origin, back channel endpoints on the caller's, the
+// issuer untouched.
+func View(m *oidc.Metadata, publicOrigin string, c Caller) *oidc.Metadata { return m.Clone() }
