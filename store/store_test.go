@@ -1,0 +1,219 @@
+package store_test
+
+import (
+	"database/sql"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"onedoor/store"
+	"onedoor/store/storetest"
+)
+
+func open(t *testing.T, path string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func TestSQLitePassesTheSuite(t *testing.T) {
+	var mu sync.Mutex
+	paths := map[string]string{}
+	storetest.Run(t, func(t *testing.T) *store.DB {
+		mu.Lock()
+		defer mu.Unlock()
+		if paths[t.Name()] == "" {
+			paths[t.Name()] = filepath.Join(t.TempDir(), "onedoor.db")
+		}
+		return open(t, paths[t.Name()])
+	})
+}
+
+func TestManyProcessesMayStartAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "on e?do%or.db")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			db, err := store.Open(t.Context(), path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := db.SealKeys(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatWasKeptIsThereAfterARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "onedoor.db")
+	db, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := db.SealKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := open(t, path).SealKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(before[0].Secret) != string(after[0].Secret) {
+		t.Error("the sealing key changed")
+	}
+}
+
+func TestOnlyTheOwnerMayReadTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "onedoor.db")
+	if err := os.WriteFile(path, nil, 0o644); err != nil { // as an older umask left it
+		t.Fatal(err)
+	}
+	db := open(t, path)
+	if _, err := db.SealKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%q %v", files, err)
+	}
+	for _, name := range files {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", name, info.Mode(), err)
+		}
+	}
+}
+
+func TestAnUnusableDatabaseSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(text, []byte(strings.Repeat("these are notes, not tables\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	newer := filepath.Join(dir, "newer.db")
+	open(t, newer)
+	raw, err := sql.Open("sqlite", newer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, dsn, want string }{
+		{"a directory that does not exist", filepath.Join(dir, "none", "x.db"), "does not exist: create it"},
+		{"a file in the place of the directory", filepath.Join(text, "x.db"), "is not a directory"},
+		{"a directory in the place of the file", dir, "is a directory: name a file in it"},
+		{"a file that is not a database", text, "is not a SQLite database"},
+		{"tables of a newer program", newer, "newer onedoor"},
+		{"another kind of database", "postgres://user:hunter2@db/x", "only SQLite"},
+		{"no name", "", "no file is named"},
+		{"a database in memory", ":memory:", "no file is named"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db, err := store.Open(t.Context(), tt.dsn)
+			if err == nil {
+				_ = db.Close()
+				t.Fatal("opened")
+			}
+			if !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestEveryStatementFindsItsRowsByAnIndex reads the statements from the
+// sources: one that is added later is looked at too.
+func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "onedoor.db")
+	open(t, path)
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = raw.Close() }()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Lists for a person at a command line, and the handful of signing keys.
+	whole := regexp.MustCompile(`FROM (users|clients|signing_keys)\s+ORDER BY`)
+	seen := 0
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			query, err := strconv.Unquote(lit.Value)
+			if err != nil || !regexp.MustCompile(`^(SELECT|UPDATE|DELETE)\s`).MatchString(query) || whole.MatchString(query) {
+				return true
+			}
+			seen++
+			for _, step := range plan(t, raw, query) {
+				if strings.HasPrefix(step, "SCAN") {
+					t.Errorf("%s: %q: %s", name, query, step)
+				}
+			}
+			return true
+		})
+	}
+	if seen < 15 {
+		t.Errorf("only %d statements were found", seen)
+	}
+}
+
+func plan(t *testing.T, db *sql.DB, query string) (steps []string) {
+	t.Helper()
+	args := make([]any, strings.Count(query, "$"))
+	for i := range args {
+		args[i] = "1"
+	}
+	rows, err := db.Query("EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	return steps
+}
