@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"onedoor/tenant"
 )
 
 // ownPaths are the door's; an issuer can not live below them.
@@ -113,7 +115,7 @@ func (d *decoder) apps(c *Config) {
 		}
 		a := c.Apps[name]
 		a.Name = name
-		if !validLabel(name) {
+		if !tenant.ValidLabel(name) {
 			d.wrong(path, fmt.Sprintf("%q can not be an app's name, which stands in paths", name), "lower-case letters, digits and hyphens, 1 to 63")
 		}
 		d.app(path, c, a)
@@ -308,7 +310,7 @@ func (d *decoder) tenants(c *Config) {
 }
 
 func (d *decoder) label(path, label string) {
-	if !validLabel(label) {
+	if !tenant.ValidLabel(label) {
 		d.wrong(path, fmt.Sprintf("%q is not a tenant's label", label), "lower-case letters, digits and hyphens, 1 to 63, no hyphen at either end (RFC 1123 §2.1)")
 	}
 }
@@ -326,7 +328,7 @@ func (c *Config) ownLabels() []string {
 			if !ok {
 				continue
 			}
-			if label, ok = strings.CutSuffix(label, after); ok && validLabel(label) && !slices.Contains(out, label) {
+			if label, ok = strings.CutSuffix(label, after); ok && tenant.ValidLabel(label) && !slices.Contains(out, label) {
 				out = append(out, label)
 			}
 		}

@@ -166,7 +166,11 @@ func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value) {
 	d.pairs(n, path, func(key, value *yaml.Node) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == key.Value })
 		if i < 0 {
-			d.problem(key, join(path, key.Value), "is not a known key", suggest(key.Value, path, fields))
+			meant, hint := suggest(key.Value, path, fields)
+			d.problem(key, join(path, key.Value), "is not a known key", hint)
+			if meant != "" { // no second problem because that key is missing
+				given[meant], d.said[join(path, meant)] = true, true
+			}
 			return
 		}
 		given[key.Value] = true
@@ -256,6 +260,9 @@ func setScalar(n *yaml.Node, text string, expanded bool, v reflect.Value, f fiel
 		}
 		v.SetBool(text == "true")
 		return "", ""
+	}
+	if n.Tag == "!!int" && !expanded && strings.HasPrefix(f.example, ":") {
+		return "is a number, and an address is needed", fmt.Sprintf("write %q", ":"+n.Value)
 	}
 	if n.Tag != "!!str" && !expanded {
 		return "is " + kindOf(n) + ", and a text is needed", fmt.Sprintf("put quotes around it: %q", n.Value)

@@ -113,7 +113,7 @@ func (d *decoder) notYAML(err error) {
 	case strings.Contains(bad.Message, "mapping values are not allowed"):
 		hint = `put quotes around a text that holds ": "`
 	case strings.Contains(bad.Message, "',' or"):
-		hint = "close the bracket, and put quotes around texts with { or } inside [ ] and { }"
+		hint = `close the bracket, and put quotes around "${VAR}" and "{tenant}" inside [ ] and { }`
 	case strings.Contains(bad.Message, "anchor"):
 		hint = "anchors and aliases are not supported: write the value out"
 	}

@@ -2,10 +2,12 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/nlnwa/whatwg-url/url"
+
+	"onedoor/tenant"
 )
 
 // checkOrigin says what is wrong with the text of an origin, or "".
@@ -76,13 +78,10 @@ func hostOf(origin string) string {
 }
 
 // isLocal tells that a name or address never leaves this machine or a test
-// network (RFC 6761 §6.2, §6.3; browsers do the same).
-func isLocal(host string) bool {
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.IsLoopback()
-	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "test" || strings.HasSuffix(host, ".test")
-}
+// network.
+func isLocal(host string) bool { return tenant.Local(host) }
+
+func quote(text string) string { return strconv.Quote(text) }
 
 // checkPath says what is wrong with an absolute path that is compared as a
 // string, or "".

@@ -7,26 +7,27 @@ import (
 )
 
 // suggest says what an unknown key may have been meant for: a key beside it that
-// is spelt nearly the same, or the same key in another section.
-func suggest(key, path string, beside []field) string {
+// is spelt nearly the same (then it is meant), or the same key in another
+// section.
+func suggest(key, path string, beside []field) (meant, hint string) {
 	names := make([]string, len(beside))
 	for i, f := range beside {
 		names[i] = f.name
 	}
 	if near := nearest(key, names); near != "" {
-		return fmt.Sprintf("did you mean %s?", near)
+		return near, fmt.Sprintf("did you mean %s?", near)
 	}
 	if places := placesOf(key, reflect.TypeFor[Config](), ""); len(places) > 0 {
-		return "that key belongs elsewhere: " + strings.Join(places, ", ")
+		return "", "that key belongs elsewhere: " + strings.Join(places, ", ")
 	}
 	if len(names) == 0 {
-		return "no keys are known here"
+		return "", "no keys are known here"
 	}
 	where := "at the top of the file"
 	if path != "" {
 		where = "here"
 	}
-	return fmt.Sprintf("known %s: %s", where, strings.Join(names, ", "))
+	return "", fmt.Sprintf("known %s: %s", where, strings.Join(names, ", "))
 }
 
 // placesOf finds every section that knows the key.

@@ -107,6 +107,9 @@ func (d *decoder) listeners(c *Config) {
 		}
 		first[l.Address] = i
 	}
+	if serves[""] {
+		return // one that was not understood may be the missing one
+	}
 	if len(c.Listeners) > 0 && !serves["public"] {
 		d.wrong("listeners", "no listener serves public", "browsers need one: serves: [public]")
 	}
