@@ -269,7 +269,7 @@ func setScalar(n *yaml.Node, text string, expanded bool, v reflect.Value, f fiel
 	}
 	if len(f.enum) > 0 && !slices.Contains(f.enum, text) {
 		hint = "one of " + strings.Join(f.enum, ", ")
-		if near := nearest(text, f.enum); near != "" {
+		if near := Nearest(text, f.enum); near != "" {
 			hint = fmt.Sprintf("did you mean %s? (%s)", near, hint)
 		}
 		return fmt.Sprintf("%q is not known", text), hint

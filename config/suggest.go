@@ -14,7 +14,7 @@ func suggest(key, path string, beside []field) (meant, hint string) {
 	for i, f := range beside {
 		names[i] = f.name
 	}
-	if near := nearest(key, names); near != "" {
+	if near := Nearest(key, names); near != "" {
 		return near, fmt.Sprintf("did you mean %s?", near)
 	}
 	if places := placesOf(key, reflect.TypeFor[Config](), ""); len(places) > 0 {
@@ -63,9 +63,9 @@ func elementOf(t reflect.Type) (reflect.Type, string) {
 	}
 }
 
-// nearest gives the name at the smallest edit distance, or "" where none is near
+// Nearest gives the name at the smallest edit distance, or "" where none is near
 // enough to be a slip of the finger: two edits, fewer for short words.
-func nearest(word string, names []string) string {
+func Nearest(word string, names []string) string {
 	best, limit := "", min(2, len(word)/3)+1
 	if len(word) > 64 {
 		return ""

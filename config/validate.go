@@ -45,8 +45,9 @@ func parent(path string) string {
 	return ""
 }
 
-// given tells that the file has the key, with whatever value.
-func (d *decoder) given(path string) bool { return d.nodes[path] != nil }
+// given tells that the file has the key, with whatever value, or one that was
+// meant for it.
+func (d *decoder) given(path string) bool { return d.nodes[path] != nil || d.said[path] }
 
 func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
@@ -139,6 +140,9 @@ func (d *decoder) listener(path string, l *Listener) {
 		case p != p.Masked():
 			d.wrong(at, fmt.Sprintf("%s has bits behind its prefix", p), fmt.Sprintf("write %s for the network, or %s/%d for the one address", p.Masked(), p.Addr(), p.Addr().BitLen()))
 		}
+	}
+	if len(l.Serves) == 1 && l.Serves[0] == "internal" && !d.given("internal_urls") {
+		d.wrong(path+".serves", "there are no internal_urls, so every request here would get 421", "add internal_urls, the origins under which servers reach this listener")
 	}
 	switch {
 	case l.Forwarded != "" && len(l.TrustedProxies) == 0:

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"onedoor/config"
+)
+
+// terminal is where a command reads and writes.
+type terminal struct {
+	ctx    context.Context // ends with the first SIGINT or SIGTERM
+	in     io.Reader
+	out    io.Writer
+	err    io.Writer
+	colour bool // err is a terminal
+	bold   bool // out is a terminal
+}
+
+func newTerminal(ctx context.Context, in io.Reader, out, err io.Writer) *terminal {
+	return &terminal{ctx: ctx, in: in, out: out, err: err, colour: isTerminal(err), bold: isTerminal(out)}
+}
+
+// isTerminal tells whether colours are welcome: a person is looking, and did
+// not ask for none (no-color.org).
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// failure is an error that knows its exit code and what to do about it.
+type failure struct {
+	code    int    // 1: found problems; 2: wrong usage, or could not look
+	message string // empty: everything is said already
+	hint    string
+	cause   error
+}
+
+func (f *failure) Error() string { return f.message }
+func (f *failure) Unwrap() error { return f.cause }
+
+// couldNotLook is the failure of a command that did not get to its work.
+func couldNotLook(err error, hint string) error {
+	return &failure{code: 2, message: err.Error(), hint: hint, cause: err}
+}
+
+// found is the failure of a command that did its work and found err.
+func found(err error, hint string) error {
+	return &failure{code: 1, message: err.Error(), hint: hint, cause: err}
+}
+
+// alreadySaid is found for a command that printed its findings itself.
+func alreadySaid(code int) error { return &failure{code: code} }
+
+// usage makes a failure of what kong says about flags and arguments.
+func usage(err error) error {
+	help := "onedoor help"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if node := parse.Context.Selected(); node != nil {
+			help += " " + strings.TrimPrefix(node.FullPath(), "onedoor ")
+		}
+	}
+	return &failure{code: 2, message: err.Error(), hint: "try: " + help, cause: err}
+}
+
+// report prints an error on stderr, and gives the exit code.
+func (t *terminal) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	var problems config.Problems
+	var f *failure
+	switch {
+	case errors.As(err, &problems):
+		for _, p := range problems {
+			t.complain(p.Error(), p.Hint)
+		}
+		if problems.Unreadable() {
+			return 2
+		}
+		return 1
+	case errors.As(err, &f):
+		if f.message != "" {
+			t.complain(f.message, f.hint)
+		}
+		return f.code
+	}
+	t.complain(err.Error(), "")
+	return 1
+}
+
+func (t *terminal) complain(message, hint string) {
+	fmt.Fprintf(t.err, "onedoor: %s %s\n", t.paint("31", "error:"), message)
+	if hint != "" {
+		fmt.Fprintf(t.err, "onedoor: %s %s\n", t.paint("36", "hint:"), hint)
+	}
+}
+
+func (t *terminal) paint(colour, text string) string {
+	if !t.colour {
+		return text
+	}
+	return "\x1b[1;" + colour + "m" + text + "\x1b[0m"
+}
+
+// title prints a heading of a summary.
+func (t *terminal) title(text string) string {
+	if !t.bold {
+		return text
+	}
+	return "\x1b[1m" + text + "\x1b[0m"
+}
+
+// json prints a value for programs.
+func (t *terminal) json(v any) error {
+	e := json.NewEncoder(t.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// table prints rows whose columns line up; the first row is the heading.
+func (t *terminal) table(rows [][]string) error {
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
