@@ -14,7 +14,7 @@ import (
 
 // Config is the whole file.
 //
-// After Load every default is filled in, relative file names are resolved
+// After Load every default is filled in, Listeners is never empty, relative file names are resolved
 // against the folder of the configuration file, and every value has passed the
 // rules that its comment states.
 type Config struct {
@@ -43,8 +43,8 @@ type Config struct {
 	Listen string `yaml:"listen" example:":9000"`
 
 	// Listeners keep the horizons apart, each with its own address, proxies and
-	// certificate. (After Load it is never empty: `listen: A` is the listener
-	// `{address: A, serves: [public, internal]}`.)
+	// certificate. `listen: A` is short for the one listener
+	// `{address: A, serves: [public, internal]}`.
 	Listeners []Listener `yaml:"listeners"`
 
 	// Provider is the OpenID Provider behind the door.
@@ -63,11 +63,11 @@ type Config struct {
 
 	// Database is where tenants, keys and the embedded provider's data are
 	// kept: a SQLite file, or postgres://user:password@host/name.
-	Database Secret `yaml:"database" default:"onedoor.db" place:"file"`
+	Database Secret `yaml:"database" default:"onedoor.db"`
 
 	// DatabaseFile is a file that holds the value of `database`, for an address
 	// with a password.
-	DatabaseFile string `yaml:"database_file" place:"secret"`
+	DatabaseFile string `yaml:"database_file"`
 
 	// Admin is the listener for operators: API, metrics, console.
 	Admin Admin `yaml:"admin"`
@@ -79,7 +79,8 @@ type Config struct {
 
 // Listener is one address that the door listens on.
 type Listener struct {
-	// Address is host:port, or :port for every address of the machine.
+	// Address is where it listens: host:port, or :port for every address of the
+	// machine.
 	Address string `yaml:"address" required:"true" example:":8080"`
 
 	// Serves is which horizons callers of this listener belong to. Leave
@@ -103,10 +104,10 @@ type Listener struct {
 // TLS is a listener's certificate: a pair of files, or ACME.
 type TLS struct {
 	// CertFile is a PEM file with the certificate and its intermediates.
-	CertFile string `yaml:"cert_file" place:"file"`
+	CertFile string `yaml:"cert_file"`
 
 	// KeyFile is a PEM file with the certificate's private key.
-	KeyFile string `yaml:"key_file" place:"file"`
+	KeyFile string `yaml:"key_file"`
 
 	// ACME asks a certificate authority for certificates of the public origins
 	// (RFC 8555).
@@ -145,7 +146,7 @@ type Provider struct {
 
 	// CAFile is a PEM file with the private certificate authority of an https
 	// upstream.
-	CAFile string `yaml:"ca_file" place:"file"`
+	CAFile string `yaml:"ca_file"`
 }
 
 // Embedded is the provider inside. Its users and clients are in the database.
@@ -256,7 +257,7 @@ type Admin struct {
 	Token Secret `yaml:"token"`
 
 	// TokenFile is a file that holds the value of `token`.
-	TokenFile string `yaml:"token_file" place:"secret" example:"admin.token"`
+	TokenFile string `yaml:"token_file" example:"admin.token"`
 }
 
 // Log is what the door writes about itself.
