@@ -165,25 +165,26 @@ func (d *decoder) appIssuer(path string, c *Config, a *App) {
 	}
 }
 
-// registered checks or makes the one redirect URI that the provider knows.
+// registered checks or makes the one redirect URI that the provider knows. The
+// door listens for responses below one path alone.
 func (d *decoder) registered(path string, c *Config, a *App) {
 	at := path + ".registered_redirect_uri"
 	if !d.given(at) {
-		a.RegisteredRedirectURI = c.PublicURL + "/onedoor/callback" + c.issuerSuffix(a)
+		a.RegisteredRedirectURI = c.callback() + c.issuerSuffix(a)
 		return
 	}
-	rest, ok := strings.CutPrefix(a.RegisteredRedirectURI, c.PublicURL+"/")
-	if !ok {
-		d.wrong(at, fmt.Sprintf("%q is not under public_url: no browser would bring the response to the door", a.RegisteredRedirectURI), fmt.Sprintf("begin it with %s/, or leave it out", c.PublicURL))
+	short, long := c.callback(), c.callback()
+	if a.Issuer != "/" {
+		long += a.Issuer
+	}
+	if a.RegisteredRedirectURI == long || a.RegisteredRedirectURI == short && len(c.Provider.Issuers) < 2 {
 		return
 	}
-	if message, hint := checkPath("/" + rest); message != "" {
-		d.wrong(at, message, hint)
-	} else if strings.ContainsAny(rest, "?{}*") {
-		d.wrong(at, fmt.Sprintf("%q holds a query or placeholder", a.RegisteredRedirectURI), "it is one fixed address")
-	} else if strings.HasPrefix(rest, "tenants/") || strings.HasPrefix(rest, "apps/") {
-		d.wrong(at, fmt.Sprintf("%q is a path of the relay", a.RegisteredRedirectURI), "leave it out for "+c.PublicURL+"/onedoor/callback")
+	hint := "leave it out for " + short + c.issuerSuffix(a)
+	if len(c.Provider.Issuers) < 2 && long != short {
+		hint += ", or write " + long + " where further issuers will follow"
 	}
+	d.wrong(at, fmt.Sprintf("the door would not see a response at %q", a.RegisteredRedirectURI), hint)
 }
 
 func (d *decoder) site(path string, c *Config, a *App) {

@@ -62,7 +62,8 @@ type Config struct {
 	Seal Seal `yaml:"seal"`
 
 	// Database is where tenants, keys and the embedded provider's data are
-	// kept: a SQLite file, or postgres://user:password@host/name.
+	// kept: a SQLite file, or postgres://user:password@host/name (which this
+	// version does not use yet, and `check` says so).
 	Database Secret `yaml:"database" default:"onedoor.db"`
 
 	// DatabaseFile is a file that holds the value of `database`, for an address
@@ -110,7 +111,7 @@ type TLS struct {
 	KeyFile string `yaml:"key_file"`
 
 	// ACME asks a certificate authority for certificates of the public origins
-	// (RFC 8555).
+	// (RFC 8555). This version does not do it yet, and `check` says so.
 	ACME *ACME `yaml:"acme"`
 }
 
@@ -197,9 +198,9 @@ type App struct {
 	RedirectURIs []string `yaml:"redirect_uris" example:"[https://atlas.example.net/cb]"`
 
 	// RegisteredRedirectURI is the one redirect URI that the provider knows for
-	// this app, under `public_url`. The default is
-	// `{public_url}/onedoor/callback`, and where there are several issuers,
-	// that followed by the issuer's path.
+	// this app. The default is `{public_url}/onedoor/callback`, and where there
+	// are several issuers, that followed by the issuer's path; the long form
+	// may be written for a single issuer too, before others join it.
 	RegisteredRedirectURI string `yaml:"registered_redirect_uri"`
 
 	// Authorize are parameters that are added to each authorization request

@@ -1,8 +1,14 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,4 +103,76 @@ func TestAHugeFileIsRefusedUnread(t *testing.T) {
 	if _, err := Load(name, nil); err == nil || !strings.Contains(err.Error(), "is larger than") {
 		t.Error(err)
 	}
+}
+
+func TestSeveralIssuersHaveRegisteredURIsOfTheirOwn(t *testing.T) {
+	c := mustParse(t, `public_url: https://auth.example.com
+listen: :9000
+provider: {upstream: "http://idp:9000", issuers: [/application/o/a/, /application/o/b/]}
+apps:
+  a: {client_id: same, issuer: /application/o/a/, redirect_uris: ["https://a.example.com/cb"]}
+  b: {client_id: same, issuer: /application/o/b/, redirect_uris: ["https://b.example.com/cb"]}
+`)
+	for name, path := range map[string]string{"a": "/application/o/a/", "b": "/application/o/b/"} {
+		a := c.Apps[name]
+		if got, want := a.RegisteredRedirectURI, "https://auth.example.com/onedoor/callback"+path; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		if got, want := c.RegisteredLogoutURI(a), "https://auth.example.com/onedoor/logout"+path; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	d, err := c.Directory(c.Registry())
+	if err != nil || len(d.Apps) != 2 || d.Apps[0].Name != "a" || d.Apps[1].Issuer != "/application/o/b/" {
+		t.Errorf("%v %+v", err, d)
+	}
+}
+
+func TestCertificateSecretAndCAFilesAreReadBesideTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := selfSigned(t)
+	for name, data := range map[string][]byte{"c.pem": cert, "k.pem": key, "token": []byte("s3cret\r\n"), "onedoor.yaml": []byte(`
+public_url: https://auth.example.com
+listeners: [{address: ":443", serves: [public], tls: {cert_file: c.pem, key_file: k.pem}}]
+provider: {upstream: "https://idp", issuers: [/], ca_file: c.pem}
+admin: {token_file: token}
+`)} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(filepath.Join(dir, "onedoor.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(c.Admin.Token) != "s3cret" || c.Listeners[0].TLS.CertFile != filepath.Join(dir, "c.pem") ||
+		c.Provider.CAFile != filepath.Join(dir, "c.pem") || string(c.Database) != filepath.Join(dir, "onedoor.db") {
+		t.Errorf("%+v", c)
+	}
+	// The wrong key is found at once, not by the first browser.
+	_, other := selfSigned(t)
+	if err := os.WriteFile(filepath.Join(dir, "k.pem"), other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(filepath.Join(dir, "onedoor.yaml"), nil); err == nil || !strings.Contains(err.Error(), "are not a certificate and its key") {
+		t.Error(err)
+	}
+}
+
+func selfSigned(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"auth.example.com"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Doors are all origins of the door itself, the public one first.
 func (c *Config) Doors() []string {
 	doors := append([]string{c.PublicURL}, c.PublicAliases...)
@@ -15,6 +17,9 @@ func (c *Config) IssuerURL(path string) string {
 	return c.PublicURL + path
 }
 
+// callback is the address of the door that responses come to.
+func (c *Config) callback() string { return c.PublicURL + "/onedoor/callback" }
+
 // issuerSuffix tells the registered URIs of several issuers apart, so that a
 // response can not be taken for another issuer's (RFC 9700 §4.4.2).
 func (c *Config) issuerSuffix(a *App) string {
@@ -25,7 +30,7 @@ func (c *Config) issuerSuffix(a *App) string {
 }
 
 // RegisteredLogoutURI is the one post-logout redirect URI that the provider
-// knows for an app.
+// knows for an app, told apart as its redirect URI is.
 func (c *Config) RegisteredLogoutURI(a *App) string {
-	return c.PublicURL + "/onedoor/logout" + c.issuerSuffix(a)
+	return c.PublicURL + "/onedoor/logout" + strings.TrimPrefix(a.RegisteredRedirectURI, c.callback())
 }

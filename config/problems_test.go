@@ -96,7 +96,9 @@ func TestEachMistakeHasItsPlaceAndItsCure(t *testing.T) {
 		{"a client twice", small + app + "}\n  beta: {client_id: a, redirect_uris: [\"https://b.example.com/cb\"]}\n", "client_id of apps.atlas already", ""},
 		{"an app's name that is no path segment", small + "apps:\n  My App: {client_id: a, redirect_uris: [\"https://b.example.com/cb\"]}\n", `apps."My App"`, ""},
 		{"a parameter that is the app's", small + app + ", authorize: {state: x}}\n", "authorize.state", ""},
-		{"another origin's registered redirect URI", small + app + ", registered_redirect_uri: \"https://a.example/cb\"}\n", "is not under public_url", ""},
+		{"another origin's registered redirect URI", small + app + ", registered_redirect_uri: \"https://a.example/cb\"}\n", "the door would not see a response at", "https://auth.example.com/onedoor/callback"},
+		{"ACME, which is not there yet", strings.Replace(small, "listen: :9000", `listeners: [{address: ":1", serves: [public], tls: {acme: {email: a@example.com}}}]`, 1), "does not ask for certificates yet", "cert_file"},
+		{"PostgreSQL, which is not there yet", small + "database: postgres://db/door\n", "SQLite only", "onedoor.db"},
 		{"a tenant that is the door", small + app + "}\ntenants: {list: [auth]}\n", "the door's own origin", ""},
 		{"a tenant in upper case", small + "tenants: {list: [ACME]}\n", "tenants.list[0]", "lower-case"},
 	} {
@@ -170,13 +172,14 @@ apps:
 
 func TestASecretIsNeverPrinted(t *testing.T) {
 	const hidden = "hunter2"
-	c := mustParse(t, small+"database: postgres://door:"+hidden+"@db/door\nadmin: {token: "+hidden+"}\n")
+	c := mustParse(t, small+"admin: {token: "+hidden+"}\n")
 	printed := []string{}
-	for _, s := range []Secret{c.Database, c.Admin.Token} {
+	for _, s := range []Secret{Secret("postgres://door:" + hidden + "@db/door"), c.Admin.Token} {
 		text, _ := s.MarshalText()
 		printed = append(printed, s.String(), s.GoString(), string(text))
 	}
 	printed = append(printed, problems(t, small+"database: mysql://door:"+hidden+"@db/door\n", nil))
+	printed = append(printed, problems(t, small+"database: postgres://door:"+hidden+"@db/door\n", nil))
 	if all := strings.Join(printed, "\n"); strings.Contains(all, hidden) {
 		t.Error(all)
 	}

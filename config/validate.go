@@ -185,6 +185,7 @@ func (d *decoder) tls(path string, t *TLS) {
 		if d.given(path+".acme.email") && !strings.Contains(t.ACME.Email, "@") {
 			d.wrong(path+".acme.email", fmt.Sprintf("%q is not an e-mail address", t.ACME.Email), "")
 		}
+		d.wrong(path+".acme", "this version does not ask for certificates yet", "use cert_file and key_file, or a proxy before the door")
 		return
 	case t.CertFile == "" || t.KeyFile == "":
 		if !d.said[path+".cert_file"] && !d.said[path+".key_file"] {
@@ -220,7 +221,9 @@ func (d *decoder) operations(c *Config) {
 			d.wrong("database", "is empty", "a file name, or postgres://…")
 		}
 		c.Database = Secret(d.resolve(text))
-	} else if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
+	} else if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
+		d.wrong("database", "this version keeps its data in SQLite only", "name a file, as onedoor.db")
+	} else {
 		d.wrong("database", "is neither a file name nor a postgres:// address", "")
 	}
 	d.secret("admin.token", &c.Admin.Token, "admin.token_file", &c.Admin.TokenFile)

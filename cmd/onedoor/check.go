@@ -95,7 +95,7 @@ func meaningOf(c *config.Config) meaning {
 		Internal: append([]string{}, c.InternalURLs...),
 		Provider: c.Provider.Upstream,
 		Others: map[string]string{
-			"admin": c.Admin.Listen, "database": databaseName(c), "log": c.Log.Format + ", " + c.Log.Level,
+			"admin": c.Admin.Listen, "database": databaseName(string(c.Database)), "log": c.Log.Format + ", " + c.Log.Level,
 			"login_ttl": short(c.Seal.LoginTTL.String()), "code_ttl": short(c.Seal.CodeTTL.String()),
 		},
 	}
@@ -183,15 +183,13 @@ func relayPath(c *config.Config, a *config.App) string {
 	return "/apps/" + a.Name + "/tenants"
 }
 
-// databaseName is the database without its password.
-func databaseName(c *config.Config) string {
-	text := string(c.Database)
-	scheme, rest, ok := strings.Cut(text, "://")
+// databaseName is the database without what may hold a password.
+func databaseName(database string) string {
+	scheme, rest, ok := strings.Cut(database, "://")
 	if !ok {
-		return text
+		return database
 	}
-	host := rest[strings.LastIndexByte(rest, '@')+1:]
-	host, _, _ = strings.Cut(host, "?")
+	host, _, _ := strings.Cut(rest[strings.LastIndexByte(rest, '@')+1:], "?")
 	return scheme + "://" + host
 }
 
