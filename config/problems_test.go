@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"strings"
@@ -204,8 +205,12 @@ func FuzzEveryProblemHasAPlace(f *testing.F) {
 			}
 			return
 		}
+		var found Problems
+		if !errors.As(err, &found) || len(found) == 0 {
+			t.Fatalf("%#v", err)
+		}
 		lines := strings.Count(string(data), "\n") + 2
-		for _, p := range err.(Problems) {
+		for _, p := range found {
 			if p.File == "" || p.Line < 1 || p.Line > lines || p.Column < 1 || p.Message == "" || strings.Contains(p.Message, "\n") {
 				t.Errorf("%+v", p)
 			}

@@ -68,6 +68,7 @@ type meaning struct {
 	Apps      []meantApp        `json:"apps"`
 	Tenants   string            `json:"tenants"`
 	Others    map[string]string `json:"others"`
+	Warnings  []string          `json:"warnings"`
 }
 
 type meantListener struct {
@@ -94,6 +95,7 @@ func meaningOf(c *config.Config) meaning {
 		Public:   append([]string{c.PublicURL}, c.PublicAliases...),
 		Internal: append([]string{}, c.InternalURLs...),
 		Provider: c.Provider.Upstream,
+		Warnings: append([]string{}, c.Warnings()...),
 		Others: map[string]string{
 			"admin": c.Admin.Listen, "database": databaseName(string(c.Database)), "log": c.Log.Format + ", " + c.Log.Level,
 			"login_ttl": short(c.Seal.LoginTTL.String()), "code_ttl": short(c.Seal.CodeTTL.String()),

@@ -50,6 +50,9 @@ func (m meaning) print(t *terminal, file string) error {
 	if len(m.Apps) > 0 {
 		fmt.Fprintf(t.out, "\nRegister those at the provider exactly as they are, without a wildcard; those of a\nrelay for each tenant.\n")
 	}
+	for _, w := range m.Warnings {
+		fmt.Fprintf(t.err, "onedoor: %s %s\n", t.paint("33", "warning:"), w)
+	}
 	return nil
 }
 
