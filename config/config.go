@@ -48,7 +48,7 @@ type Config struct {
 	Listeners []Listener `yaml:"listeners"`
 
 	// Provider is the OpenID Provider behind the door.
-	Provider Provider `yaml:"provider" required:"true"`
+	Provider Provider `yaml:"provider" required:"true" example:"{upstream: http://keycloak:8080, issuers: [/realms/atlas]}"`
 
 	// Apps are the OAuth clients whose redirects the door looks after, each
 	// under a name for people, logs and relay paths (lower-case letters, digits

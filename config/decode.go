@@ -166,6 +166,9 @@ func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value) {
 	d.pairs(n, path, func(key, value *yaml.Node) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == key.Value })
 		if i < 0 {
+			if len(d.problems) > maxProblems {
+				return // nobody would read the suggestion
+			}
 			meant, hint := suggest(key.Value, path, fields)
 			d.problem(key, join(path, key.Value), "is not a known key", hint)
 			if meant != "" { // no second problem because that key is missing

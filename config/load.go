@@ -33,7 +33,7 @@ func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
 			p.Hint = "make it readable for the user that runs onedoor"
 		case errors.Is(err, errTooLarge):
 			p.Message = fmt.Sprintf("is larger than %d bytes", maxFile)
-			p.Hint = "keep many tenants in the database: onedoor tenant import"
+			p.Hint = "keep many tenants in the database"
 		}
 		return nil, Problems{p}
 	}

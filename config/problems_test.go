@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write the generated and golden files anew")
@@ -109,6 +111,24 @@ func TestEachMistakeHasItsPlaceAndItsCure(t *testing.T) {
 				t.Errorf("got\n%s\nwant %q, hint %q", got, tt.want, tt.hint)
 			}
 		})
+	}
+}
+
+func TestAFileOfNothingButMistakesIsAnsweredQuickly(t *testing.T) {
+	var wide strings.Builder
+	for i := range 50_000 {
+		fmt.Fprintf(&wide, "key%d: 1\n", i)
+	}
+	bomb := "a: &a [x, x]\n"
+	for i := 'b'; i <= 'z'; i++ {
+		bomb += fmt.Sprintf("%c: &%c [%s*%c]\n", i, i, strings.Repeat(fmt.Sprintf("*%c, ", i-1), 8), i-1)
+	}
+	for name, text := range map[string]string{"wide": wide.String(), "deep": strings.Repeat("[", 500_000), "bomb": bomb} {
+		began := time.Now()
+		got := strings.Count(problems(t, text, nil), "onedoor: error: ")
+		if took := time.Since(began); took > 3*time.Second || got > maxProblems {
+			t.Errorf("%s: %d problems after %s", name, got, took)
+		}
 	}
 }
 
