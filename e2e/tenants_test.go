@@ -127,9 +127,13 @@ func (s *site) at(w *world) *site {
 // way that the login took.
 func (s *site) mustLogIn(t *testing.T, tenant string) []string {
 	t.Helper()
-	browser := lab.StartBrowser(t, lab.Here, everywhere)
+	return s.mustLogInWith(t, lab.StartBrowser(t, lab.Here, everywhere), tenant)
+}
+
+func (s *site) mustLogInWith(t *testing.T, browser *lab.Browser, tenant string) []string {
+	t.Helper()
 	browser.Open(s.origin(tenant) + "/login")
-	browser.LogIn(lab.KeycloakPage, "#person, #error")
+	browser.LogIn(s.page, "#person, #error")
 	if got := browser.Origin(); got != s.origin(tenant) {
 		t.Fatalf("the browser ends at %s, want %s\n%s", got, s.origin(tenant), browser.Page())
 	}

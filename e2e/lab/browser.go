@@ -3,11 +3,14 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,8 +38,9 @@ const pageLoad = 45 * time.Second
 func StartBrowser(s Scope, n *Net, hosts map[string]string) *Browser {
 	s.Helper()
 	var rules []string
-	for from, to := range hosts {
-		rules = append(rules, "MAP "+from+" "+to)
+	// The first rule that fits counts: a name with a port before a pattern.
+	for _, from := range slices.SortedFunc(maps.Keys(hosts), func(a, b string) int { return cmp.Compare(len(b), len(a)) }) {
+		rules = append(rules, "MAP "+from+" "+hosts[from])
 	}
 	rules = append(rules, "MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1", "EXCLUDE localhost")
 	dir := TempDir(s, "browser")
