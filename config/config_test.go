@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"onedoor/horizon"
 )
 
 // small is the least file that says everything needed.
@@ -175,4 +177,25 @@ func selfSigned(t *testing.T) (cert, key []byte) {
 		t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+}
+
+func TestAListenerHasTheOriginsThatItServes(t *testing.T) {
+	c := mustParse(t, `public_url: https://auth.example.com
+public_aliases: [https://login.example.com]
+internal_urls: [http://onedoor:9000]
+listeners:
+  - {address: ":8080", serves: [public], trusted_proxies: [10.0.0.0/8]}
+  - {address: ":9000", serves: [internal, public]}
+  - {address: ":9002", serves: [internal]}
+provider: {embedded: {}}
+`)
+	for i, want := range []struct{ public, internal int }{{2, 0}, {2, 1}, {0, 1}} {
+		h := c.Horizon(c.Listeners[i])
+		if len(h.Public) != want.public || len(h.Internal) != want.internal {
+			t.Errorf("listener %d: %+v", i, h)
+		}
+	}
+	if h := c.Horizon(c.Listeners[0]); h.Forwarded != horizon.XForwarded || len(h.TrustedProxies) != 1 {
+		t.Errorf("%+v", h)
+	}
 }

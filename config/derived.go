@@ -1,6 +1,13 @@
 package config
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"onedoor/horizon"
+	"onedoor/tenant"
+)
 
 // Doors are all origins of the door itself, the public one first.
 func (c *Config) Doors() []string {
@@ -33,4 +40,55 @@ func (c *Config) issuerSuffix(a *App) string {
 // knows for an app, told apart as its redirect URI is.
 func (c *Config) RegisteredLogoutURI(a *App) string {
 	return c.PublicURL + "/onedoor/logout" + strings.TrimPrefix(a.RegisteredRedirectURI, c.callback())
+}
+
+// Horizon is a listener as package horizon knows it: the origins that it serves
+// and whom it believes.
+func (c *Config) Horizon(l Listener) *horizon.Listener {
+	h := &horizon.Listener{TLS: l.TLS != nil, TrustedProxies: l.TrustedProxies, Forwarded: horizon.Forwarded(l.Forwarded)}
+	if slices.Contains(l.Serves, "public") {
+		h.Public = append([]string{c.PublicURL}, c.PublicAliases...)
+	}
+	if slices.Contains(l.Serves, "internal") {
+		h.Internal = c.InternalURLs
+	}
+	return h
+}
+
+// Directory is the apps of this file as package tenant knows them, in the order
+// of their names, over the registry that knows the tenants.
+func (c *Config) Directory(registry tenant.Registry) (*tenant.Directory, error) {
+	d := &tenant.Directory{Registry: registry, Reserved: c.Tenants.Reserved, Door: c.Doors()}
+	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
+		a := c.Apps[name]
+		app := &tenant.App{
+			Name: a.Name, ClientID: a.ClientID, Mode: tenant.Mode(a.Mode), Type: tenant.Type(a.Type),
+			Callbacks: a.Callbacks, Logouts: a.Logouts, RedirectURIs: a.RedirectURIs,
+			Issuer: a.Issuer, RegisteredRedirectURI: a.RegisteredRedirectURI, RegisteredLogoutURI: c.RegisteredLogoutURI(a),
+			Authorize: a.Authorize, RequirePAR: a.RequirePushedAuthorizationRequests,
+			BrowserBinding: a.BrowserBinding, AcceptUnboundCodes: a.AcceptUnboundCodes,
+		}
+		if a.Site != "" {
+			site, err := tenant.ParseTemplate(a.Site, c.environment(a))
+			if err != nil {
+				return nil, err // Load has refused such a file
+			}
+			app.Site = site
+		}
+		d.Apps = append(d.Apps, app)
+	}
+	return d, nil
+}
+
+// Registry is the tenants of `list`, and where `admit` is any, every label that
+// fits. What a database knows is a registry of its own.
+func (c *Config) Registry() tenant.Registry {
+	var list tenant.List
+	for _, label := range c.Tenants.List {
+		list = append(list, tenant.Tenant{ID: label, Label: label, Status: tenant.Active})
+	}
+	if c.Tenants.Admit == "any" {
+		return tenant.Any{Registry: list}
+	}
+	return list
 }

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
 
 	"onedoor/tenant"
@@ -42,42 +40,4 @@ func httpHint(c *Config, text string) string {
 		return "use https; or, while public_url (" + c.PublicURL + ") is not of this machine, write insecure: true beside it"
 	}
 	return "use https, or a localhost name for development, or write insecure: true beside it"
-}
-
-// Directory is the apps of this file as package tenant knows them, in the order
-// of their names, over the registry that knows the tenants.
-func (c *Config) Directory(registry tenant.Registry) (*tenant.Directory, error) {
-	d := &tenant.Directory{Registry: registry, Reserved: c.Tenants.Reserved, Door: c.Doors()}
-	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
-		a := c.Apps[name]
-		app := &tenant.App{
-			Name: a.Name, ClientID: a.ClientID, Mode: tenant.Mode(a.Mode), Type: tenant.Type(a.Type),
-			Callbacks: a.Callbacks, Logouts: a.Logouts, RedirectURIs: a.RedirectURIs,
-			Issuer: a.Issuer, RegisteredRedirectURI: a.RegisteredRedirectURI, RegisteredLogoutURI: c.RegisteredLogoutURI(a),
-			Authorize: a.Authorize, RequirePAR: a.RequirePushedAuthorizationRequests,
-			BrowserBinding: a.BrowserBinding, AcceptUnboundCodes: a.AcceptUnboundCodes,
-		}
-		if a.Site != "" {
-			site, err := tenant.ParseTemplate(a.Site, c.environment(a))
-			if err != nil {
-				return nil, err // Load has refused such a file
-			}
-			app.Site = site
-		}
-		d.Apps = append(d.Apps, app)
-	}
-	return d, nil
-}
-
-// Registry is the tenants of `list`, and where `admit` is any, every label that
-// fits. What a database knows is a registry of its own.
-func (c *Config) Registry() tenant.Registry {
-	var list tenant.List
-	for _, label := range c.Tenants.List {
-		list = append(list, tenant.Tenant{ID: label, Label: label, Status: tenant.Active})
-	}
-	if c.Tenants.Admit == "any" {
-		return tenant.Any{Registry: list}
-	}
-	return list
 }
