@@ -22,6 +22,8 @@ import (
 // Run may ask for *terminal, and returns a *failure where it knows what to do.
 type commands struct {
 	Check       checkCommand       `cmd:"" help:"Validate the configuration and say what it means."`
+	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
+	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running door whether it is ready."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -126,4 +129,40 @@ func (t *terminal) json(v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// table prints rows whose columns line up; the first row is the heading.
+func (t *terminal) table(rows [][]string) error {
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = plain(cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+	}
+	return w.Flush()
+}
+
+// plain takes out of a text what a terminal would obey: somebody else may have
+// chosen it.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}
+
+// secret reads a password or secret from the first line of stdin, so that it
+// stands in no command line, which every user of the machine can list.
+func (t *terminal) secret() (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(t.in, 64<<10)).ReadString('\n')
+	if line = strings.TrimRight(line, "\r\n"); line == "" {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = errors.New("nothing was given on standard input")
+		}
+		return "", couldNotLook(err, "pipe it in on one line, or leave the flag out to have one generated")
+	}
+	return line, nil
 }
