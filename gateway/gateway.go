@@ -8,12 +8,17 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"onedoor/horizon"
-	"onedoor/oidc"
+	"onedoor/page"
 	"onedoor/seal"
 	"onedoor/tenant"
 	"onedoor/upstream"
@@ -27,19 +32,32 @@ type Options struct {
 	Ring         *seal.Ring
 	LoginTTL     time.Duration // how long a person may take to log in
 	CodeTTL      time.Duration // how long an app may take to redeem the code
-	Closed       []string      // path prefixes of the provider that are not for the public
+	Exposed      []string      // private paths of the provider that are open all the same
 	Log          *slog.Logger
 	Now          func() time.Time
 }
 
 // Gateway is the door.
-type Gateway struct{ Options }
+type Gateway struct {
+	Options
+	documents sync.Map // document -> *rendered
+	draining  atomic.Bool
+}
 
 // New makes a Gateway.
-func New(o Options) *Gateway { return &Gateway{o} }
+func New(o Options) *Gateway {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Gateway{Options: o}
+}
 
-// Handler is the door as one listener shows it.
-func (g *Gateway) Handler(l *horizon.Listener) http.Handler { return http.NotFoundHandler() }
+// Drain makes the door say that it is not ready, so that balancers send
+// nothing new while it finishes what it has.
+func (g *Gateway) Drain() { g.draining.Store(true) }
 
 // request is what the handlers of one request share.
 type request struct {
@@ -47,8 +65,162 @@ type request struct {
 	caller horizon.Caller
 	id     string // quoted on error pages and in the log
 	log    *slog.Logger
+
+	// path and query are the request target as it stood on the wire, neither
+	// decoded nor cleaned: what is compared is what is sent on (THREATS T-57).
+	// query is "" or begins with "?".
+	path, query string
+	route       string // for the log
 }
 
-// The handlers of transparent mode; ps are parsed and hold each known name once
-// at most. They are in authorize.go, callback.go, token.go, par.go and logout.go.
-type _ func(w http.ResponseWriter, r *request, iss []*upstream.Issuer, ps oidc.Params)
+// Handler is the door as one listener shows it. The routes are named here and
+// nowhere else.
+func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		r := &request{Request: hr, id: newID()}
+		r.log = g.Log
+		seen := &recorder{ResponseWriter: w}
+		defer g.finish(seen, r, g.Now())
+		w.Header()["X-Request-Id"] = []string{r.id}
+		if err := r.readTarget(); err != nil {
+			g.refuseTarget(seen, r, err)
+			return
+		}
+		if health, ok := strings.CutPrefix(r.path, "/onedoor/health/"); ok {
+			g.health(seen, r, health) // whatever the Host: orchestrators ask by address
+			return
+		}
+		var err error
+		if r.caller, err = l.Caller(hr); err != nil {
+			g.refuseHost(seen, r, err)
+			return
+		}
+		g.dispatch(seen, r)
+	})
+}
+
+// dispatch chooses by the raw path. There is no ServeMux: it decodes and cleans
+// a path before it matches, and redirects where the two differ.
+func (g *Gateway) dispatch(w *recorder, r *request) {
+	switch {
+	case strings.HasPrefix(r.path, "/tenants/"), isAppRelay(r.path):
+		r.route = "relay"
+		g.relay(w, r)
+		return
+	case strings.HasPrefix(r.path, "/onedoor/"):
+		g.own(w, r)
+		return
+	}
+	plain, err := plainPath(r.path)
+	if err != nil {
+		g.refuse(w, r, http.StatusBadRequest, page.BadRequest, err)
+		return
+	}
+	if i, at, ok := g.documentAt(r.path, plain); ok {
+		r.route = "discovery"
+		g.discovery(w, r, i, at)
+		return
+	}
+	if err := g.Provider.Serves(plain); err != nil {
+		g.notReady(w, r, err)
+		return
+	}
+	endpoint, iss := g.Provider.At(r.path)
+	if err := g.disguised(r.path, plain, endpoint); err != nil {
+		g.refuse(w, r, http.StatusBadRequest, page.BadRequest, err)
+		return
+	}
+	if private := g.closed(r.path, plain); private != "" {
+		g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"path.closed", r.path, "a path that is not below " + private + ", or that provider.expose names"})
+		return
+	}
+	g.endpoint(w, r, endpoint, iss)
+}
+
+// endpoint hands a request to whoever takes part in that endpoint.
+func (g *Gateway) endpoint(w *recorder, r *request, endpoint upstream.Endpoint, iss []*upstream.Issuer) {
+	_ = iss
+	r.route = string(endpoint)
+	switch endpoint {
+	case upstream.Authorization, upstream.EndSession:
+		if r.caller.Horizon == horizon.Public && r.caller.Origin != g.PublicOrigin {
+			g.toPublicOrigin(w, r)
+			return
+		}
+	case upstream.Registration:
+		if !g.exposed(r.path) {
+			g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"registration.closed", r.path, "provider.expose to name it"})
+			return
+		}
+	case "":
+		r.route = "proxy"
+	}
+	g.pass(w, r)
+}
+
+// own are the door's own addresses.
+func (g *Gateway) own(w *recorder, r *request) {
+	g.refuse(w, r, http.StatusNotFound, page.NotFound, rule{"path.unknown", r.path, "an address of the door"})
+}
+
+// toPublicOrigin sends a browser that came by a public alias to the origin that
+// the provider speaks of. There it keeps its cookies through the whole login.
+func (g *Gateway) toPublicOrigin(w *recorder, r *request) {
+	h := w.Header()
+	h["Location"] = []string{g.PublicOrigin + r.path + r.query}
+	h["Cache-Control"] = noStore
+	h["Referrer-Policy"] = noReferrer
+	w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+// notReady answers while the provider's metadata is not there.
+func (g *Gateway) notReady(w *recorder, r *request, err error) {
+	w.Header()["Retry-After"] = retryAfter
+	g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, err)
+}
+
+func (g *Gateway) refuseHost(w *recorder, r *request, err error) {
+	r.route = "refused"
+	if errors.Is(err, horizon.ErrMisdirected) {
+		g.refuse(w, r, http.StatusMisdirectedRequest, page.Misdirected, err)
+		return
+	}
+	g.refuse(w, r, http.StatusBadRequest, page.BadRequest, err)
+}
+
+func (g *Gateway) refuseTarget(w *recorder, r *request, err error) {
+	r.route = "refused"
+	if errors.Is(err, errTooLong) {
+		g.refuse(w, r, http.StatusRequestURITooLong, page.TooLarge, err)
+		return
+	}
+	g.refuse(w, r, http.StatusBadRequest, page.BadRequest, err)
+}
+
+// refuse answers with a page of the door's own, never a redirect, and writes
+// one line that says which rule refused which value and what it expected. The
+// value is never a secret: whoever makes e sees to that.
+func (g *Gateway) refuse(w http.ResponseWriter, r *request, status int, key string, e error) {
+	attrs := []slog.Attr{
+		slog.String("request_id", r.id), slog.Int("status", status), slog.String("reason", key),
+	}
+	if e != nil {
+		attrs = append(attrs, slog.String("error", e.Error()))
+	}
+	level := slog.LevelWarn
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	r.log.LogAttrs(r.Context(), level, "request refused", attrs...)
+	page.Refuse(w, r.Request, status, page.Refusal{Key: key, Reference: r.id})
+}
+
+// rule is a refusal by one of this package's own rules.
+type rule struct{ name, got, want string }
+
+func (e rule) Error() string {
+	if len(e.got) > 300 {
+		e.got = e.got[:300] + "…"
+	}
+	return fmt.Sprintf("%s: %q, expected %s", e.name, e.got, e.want)
+}

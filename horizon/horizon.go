@@ -7,10 +7,7 @@ package horizon
 
 import (
 	"errors"
-	"net/http"
 	"net/netip"
-
-	"onedoor/oidc"
 )
 
 // Horizon is what a caller can reach.
@@ -33,6 +30,7 @@ const (
 )
 
 // Listener is one socket: the origins that it serves and whom it believes.
+// Origins are spelt as browsers spell them: lower case, no default port.
 type Listener struct {
 	Public         []string // public origins; the first is the issuer's
 	Internal       []string // internal origins
@@ -53,11 +51,3 @@ var (
 	ErrMisdirected = errors.New("no origin of this listener") // 421, RFC 9110 §15.5.20
 	ErrHost        = errors.New("no usable Host")             // 400, RFC 9112 §3.2
 )
-
-// Caller finds the configured origin that the request used.
-func (l *Listener) Caller(r *http.Request) (Caller, error) { return Caller{}, ErrMisdirected }
-
-// View is the metadata as a caller with that origin can use it: front channel
-// endpoints on the public origin, back channel endpoints on the caller's, the
-// issuer untouched.
-func View(m *oidc.Metadata, publicOrigin string, c Caller) *oidc.Metadata { return m.Clone() }

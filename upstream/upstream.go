@@ -8,9 +8,12 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"onedoor/oidc"
@@ -22,9 +25,20 @@ type Options struct {
 	Handler      http.Handler // the provider inside, in place of URL
 	PublicOrigin string       // every request carries it, so that a login has one view of the world
 	Issuers      []string     // issuer paths under the public origin
+	Kind         Kind         // which provider it is; "" to recognise it from its metadata
 	CAFile       string       // private CA of the upstream; "" for the system's
 	Log          *slog.Logger
 	Now          func() time.Time
+
+	// Refresh is how long metadata is used before it is fetched again. Default
+	// 5m.
+	Refresh time.Duration
+	// Retry is the first pause after a fetch that failed; it doubles up to
+	// sixteen times. Default 500ms.
+	Retry time.Duration
+	// AnswerTimeout is how long the provider may take to begin an answer.
+	// Default 60s.
+	AnswerTimeout time.Duration
 }
 
 // Endpoint names an endpoint as the metadata does.
@@ -37,37 +51,193 @@ const (
 	PAR           Endpoint = "pushed_authorization_request_endpoint"
 	EndSession    Endpoint = "end_session_endpoint"
 	Registration  Endpoint = "registration_endpoint"
+	JWKS          Endpoint = "jwks_uri"
 )
+
+var endpoints = []Endpoint{Authorization, Token, PAR, EndSession, Registration, JWKS}
 
 // Issuer is one issuer of the provider, as its document describes it.
 type Issuer struct {
 	Path     string // as configured: "/realms/atlas"
 	ID       string // the issuer identifier, byte for byte as the provider wrote it
 	Metadata *oidc.Metadata
+	// OAuth are the documents of RFC 8414, by the path at which the provider
+	// has them. They are absent where it answers 404.
+	OAuth map[string]*oidc.Metadata
 }
 
 // ErrNotReady is what there is before the first fetch: 503 with Retry-After.
 var ErrNotReady = errors.New("the provider's metadata has not been fetched yet")
 
+// IssuerError is a provider that calls itself by another name than the one
+// configured. Waiting does not mend it: ID tokens are signed with that name.
+type IssuerError struct {
+	Want, Got string
+	At        string // where its document was found
+}
+
+func (e *IssuerError) Error() string {
+	return fmt.Sprintf("the provider at %s says that its issuer is %q, and the configuration makes it %q: set the provider's public hostname, or public_url and provider.issuers, so that both are the same", e.At, e.Got, e.Want)
+}
+
+// snapshot is what is known of the provider at one moment. It is never changed.
+type snapshot struct {
+	issuers map[string]*Issuer // by configured path
+	failed  map[string]error   // why an issuer is not there
+	at      map[string]place   // by request path without its last slash
+	kind    Kind
+	closed  []string // private paths
+}
+
+type place struct {
+	endpoint Endpoint
+	issuers  []*Issuer
+}
+
 // Provider is the provider that we stand before.
-type Provider struct{}
+type Provider struct {
+	o         Options
+	base      *url.URL
+	transport *http.Transport
+	inside    *pipe // the embedded provider's listener
+	now       atomic.Pointer[snapshot]
+	public    authority
+}
 
 // New makes a Provider; it makes no request.
-func New(o Options) (*Provider, error) { return &Provider{}, nil }
+func New(o Options) (*Provider, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Refresh = orDefault(o.Refresh, 5*time.Minute)
+	o.Retry = orDefault(o.Retry, 500*time.Millisecond)
+	o.AnswerTimeout = orDefault(o.AnswerTimeout, time.Minute)
+	for _, path := range o.Issuers {
+		if strings.Contains(path, "{tenant}") {
+			return nil, fmt.Errorf("issuer %q: one issuer for each tenant is not served yet: name the issuers one by one", path)
+		}
+	}
+	p := &Provider{o: o, base: o.URL}
+	var err error
+	if p.public, err = newAuthority(o.PublicOrigin); err != nil {
+		return nil, err
+	}
+	if o.Handler != nil {
+		p.base = &url.URL{Scheme: "http", Host: "embedded"}
+		p.inside = newPipe()
+	}
+	if p.base == nil {
+		return nil, errors.New("a provider needs a URL or a handler")
+	}
+	if p.transport, err = newTransport(o, p.inside); err != nil {
+		return nil, err
+	}
+	s := &snapshot{failed: map[string]error{}, kind: o.Kind}
+	for _, path := range o.Issuers {
+		s.failed[path] = ErrNotReady
+	}
+	p.now.Store(s)
+	return p, nil
+}
 
-// Run fetches the metadata of all issuers, and again, until ctx ends.
-func (p *Provider) Run(ctx context.Context) {}
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return d
+}
 
 // Ready is nil when every issuer's metadata is there, and else says why not.
-func (p *Provider) Ready() error { return ErrNotReady }
+func (p *Provider) Ready() error {
+	s := p.now.Load()
+	var errs []error
+	for _, path := range p.o.Issuers {
+		if err := s.failed[path]; err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Issuer returns an issuer by its path.
-func (p *Provider) Issuer(path string) (*Issuer, error) { return nil, ErrNotReady }
+func (p *Provider) Issuer(path string) (*Issuer, error) {
+	s := p.now.Load()
+	if i := s.issuers[path]; i != nil {
+		return i, nil
+	}
+	if err := s.failed[path]; err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("no issuer at %q is configured", path)
+}
+
+// Serves says why a request path cannot be passed to the provider now: while
+// an issuer's document is not known, nobody can tell its token endpoint from
+// its pictures. It is nil when the path can be passed.
+func (p *Provider) Serves(path string) error {
+	s := p.now.Load()
+	if len(s.issuers) == 0 {
+		return p.Ready()
+	}
+	for prefix, err := range s.failed {
+		if under(path, strings.TrimSuffix(prefix, "/")) {
+			return err
+		}
+	}
+	return nil
+}
 
 // At says which endpoint lies at a request path, and of which issuers: several
-// where they share it, as authentik's do.
-func (p *Provider) At(path string) (Endpoint, []*Issuer) { return "", nil }
+// where they share it, as authentik's do. A slash at the end makes no
+// difference: providers differ in whether they mind it.
+func (p *Provider) At(path string) (Endpoint, []*Issuer) {
+	pl := p.now.Load().at[strings.TrimSuffix(path, "/")]
+	return pl.endpoint, pl.issuers
+}
 
-// RoundTrip sends a request to the provider. The URL's scheme and host are the
-// upstream's; Host and the forwarding headers are set to the public origin.
-func (p *Provider) RoundTrip(r *http.Request) (*http.Response, error) { return nil, ErrNotReady }
+// Issuers are the configured issuer paths.
+func (p *Provider) Issuers() []string { return p.o.Issuers }
+
+// Run fetches the metadata of all issuers, and again, until ctx ends. It
+// returns early, with an *IssuerError, when before all issuers were ready once
+// the provider gives another issuer's document; for a provider that is merely
+// down it waits.
+func (p *Provider) Run(ctx context.Context) error {
+	if p.inside != nil {
+		stop := p.inside.serve(p.o.Handler, p.o.Log)
+		defer stop()
+	}
+	defer p.transport.CloseIdleConnections()
+	pause := p.o.Retry
+	for started := false; ; {
+		p.refresh(ctx)
+		err := p.Ready()
+		if wrong := (*IssuerError)(nil); !started && errors.As(err, &wrong) {
+			return wrong
+		}
+		wait := p.o.Refresh
+		if err == nil {
+			started, pause = true, p.o.Retry
+		} else {
+			wait = min(pause, p.o.Refresh)
+			pause = min(2*pause, 16*p.o.Retry)
+			if ctx.Err() == nil {
+				p.o.Log.LogAttrs(ctx, slog.LevelWarn, "provider not ready", slog.String("error", err.Error()), slog.Duration("retry_in", wait))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// under says whether path is prefix or lies below it.
+func under(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || rest[0] == '/')
+}

@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// claims are header fields in which a proxy, and never a caller, says who the
+// caller is, where it is, or which address it meant. The provider may believe
+// them, since we are its proxy; so no caller's copy gets there (THREATS T-50,
+// T-56, rule 16).
+var claims = map[string]bool{
+	"Forwarded": true, "Proxy": true, "Via": true, "X-Request-Id": true,
+	// Where the caller is.
+	"X-Real-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "True-Client-Ip": true,
+	"Client-Ip": true, "Cf-Connecting-Ip": true, "Cf-Connecting-Ipv6": true, "Fastly-Client-Ip": true,
+	"X-Proxyuser-Ip": true, "X-Remote-Ip": true, "X-Remote-Addr": true, "X-Originating-Ip": true,
+	// Which address it used.
+	"X-Host": true, "X-Http-Host-Override": true, "X-Scheme": true, "X-Url-Scheme": true,
+	"X-Forwarded": true, "Front-End-Https": true, "Base-Url": true, "X-Rewrite-Url": true,
+	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
+	"X-Script-Name": true, "Destination": true,
+	// Who it is.
+	"X-User": true, "X-Username": true, "X-Email": true, "X-Groups": true,
+	// Client certificates (RFC 9440 and what came before it).
+	"Client-Cert": true, "Client-Cert-Chain": true, "X-Client-Cert": true, "X-Arr-Clientcert": true,
+}
+
+var claimPrefixes = []string{
+	"X-Forwarded-", "X-Original-", "X-Authentik-", "X-Auth-Request-", "X-Auth-User", "X-Webauth-",
+	"Remote-", "X-Remote-", "Ssl-", "X-Ssl-", "X-Client-Cert-", "X-Client-Verify", "X-Client-Dn", "X-Goog-Authenticated-", "X-Ms-Client-Principal",
+	"X-Envoy-", "X-Amzn-Oidc-", "X-Onedoor-",
+}
+
+// strip removes them. Names with an underscore go too: servers that turn
+// headers into variables (WSGI, CGI) read X_Forwarded_Host as
+// X-Forwarded-Host. nginx drops them for that reason.
+func strip(h http.Header) {
+	for name := range h {
+		if claims[name] || strings.Contains(name, "_") ||
+			slices.ContainsFunc(claimPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			delete(h, name)
+		}
+	}
+}
+
+// withoutDomain removes the Domain attribute of a Set-Cookie value, and leaves
+// the rest octet for octet. With it the provider's session would go to every
+// tenant below that domain (RFC 6265 §8.6; THREATS T-59).
+func withoutDomain(cookie string) string {
+	if !strings.Contains(strings.ToLower(cookie), "domain") {
+		return cookie
+	}
+	parts := strings.Split(cookie, ";")
+	kept := parts[:1]
+	for _, attribute := range parts[1:] {
+		name, _, _ := strings.Cut(attribute, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "Domain") {
+			kept = append(kept, attribute)
+		}
+	}
+	return strings.Join(kept, ";")
+}
+
+// sessionCookies are those in which providers keep a login. A tenant's site can
+// set cookies of these names for its parent domain, and then the browser sends
+// two (cookie tossing, RFC 6265bis §8.6).
+var sessionCookies = []string{
+	"AUTH_SESSION_ID", "KC_AUTH_SESSION_HASH", "KC_RESTART", "KEYCLOAK_IDENTITY", "KEYCLOAK_SESSION",
+	"authentik_session", "authentik_csrf",
+}
+
+// dropTossed removes session cookies that stand twice: which one is the
+// provider's nobody can tell (THREATS T-60).
+func dropTossed(h http.Header, r *request) {
+	cookies := h["Cookie"]
+	if len(cookies) == 0 {
+		return
+	}
+	all := strings.Join(cookies, "; ")
+	var twice []string
+	for _, name := range sessionCookies {
+		if strings.Count(all, name+"=") > 1 && timesNamed(all, name) > 1 {
+			twice = append(twice, name)
+		}
+	}
+	if twice == nil {
+		return
+	}
+	r.log.LogAttrs(r.Context(), slog.LevelWarn, "session cookie came twice, dropped", slog.String("request_id", r.id), slog.Any("cookies", twice))
+	var kept []string
+	for pair := range strings.SplitSeq(all, ";") {
+		if !slices.Contains(twice, cookieName(pair)) {
+			kept = append(kept, strings.TrimSpace(pair))
+		}
+	}
+	if len(kept) == 0 {
+		h.Del("Cookie")
+		return
+	}
+	h["Cookie"] = []string{strings.Join(kept, "; ")}
+}
+
+func timesNamed(cookies, name string) (n int) {
+	for pair := range strings.SplitSeq(cookies, ";") {
+		if cookieName(pair) == name {
+			n++
+		}
+	}
+	return n
+}
+
+func cookieName(pair string) string {
+	name, _, _ := strings.Cut(pair, "=")
+	return strings.TrimSpace(name)
+}

@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"onedoor/upstream"
+)
+
+// maxTarget bounds the request target, in octets. Real ones end below 8 KB:
+// many servers before and behind us accept no more.
+const maxTarget = 16 << 10
+
+var errTooLong = errors.New("target.length: the request target is longer than 16 KB")
+
+// readTarget takes the request target apart as it stood on the wire.
+//
+// What RFC 3986 §2 does not let stand in a path is refused: servers behind us
+// differ in how they read it. A query only loses what would change the request
+// line or a header.
+func (r *request) readTarget() error {
+	t := r.RequestURI
+	if len(t) > maxTarget {
+		return errTooLong
+	}
+	if r.Method == http.MethodConnect || t == "*" {
+		return rule{"target.form", t, "a path"}
+	}
+	if !strings.HasPrefix(t, "/") { // absolute-form, RFC 9112 §3.2.2
+		_, rest, ok := strings.Cut(t, "://")
+		i := strings.IndexAny(rest, "/?")
+		switch {
+		case !ok:
+			return rule{"target.form", "", "a path"}
+		case i < 0:
+			t = "/"
+		case rest[i] == '?':
+			t = "/" + rest[i:]
+		default:
+			t = rest[i:]
+		}
+	}
+	r.path = t
+	if i := strings.IndexByte(t, '?'); i >= 0 {
+		r.path, r.query = t[:i], t[i:]
+	}
+	for i := 0; i < len(r.path); i++ {
+		if c := r.path[i]; c <= ' ' || c > '~' || c == '#' || c == '\\' {
+			return rule{"target.octets", r.path, "the characters of RFC 3986 in the path"}
+		}
+	}
+	for i := 0; i < len(r.query); i++ {
+		if c := r.query[i]; c <= ' ' || c > '~' || c == '#' {
+			return rule{"target.octets", r.path, "printable ASCII without # in the query"} // never its value
+		}
+	}
+	if strings.HasPrefix(r.path, "//") {
+		return rule{"target.slashes", r.path, "one slash at the start"}
+	}
+	return nil
+}
+
+// plainPath is a path as the most obliging server would read it: decoded until
+// nothing is left to decode, path parameters dropped, doubled slashes merged.
+// The raw path is what is sent on; this one is what the closed paths and the
+// door's own are compared with, so that none of them has a second spelling
+// (THREATS T-55).
+//
+// Dot segments, encoded or not, are refused: every client resolves them before
+// it asks (RFC 3986 §5.2.4), and servers differ in when they do.
+func plainPath(path string) (string, error) {
+	if !strings.ContainsAny(path, "%;") && !strings.Contains(path, "//") && !strings.Contains(path, "/.") {
+		return path, nil
+	}
+	p := path
+	for range 4 {
+		next, err := url.PathUnescape(p)
+		if err != nil || next == p {
+			break // what cannot be decoded stays as it is, here and at the provider
+		}
+		p = next
+	}
+	p = strings.ReplaceAll(p, `\`, "/")
+	var b strings.Builder
+	for segment := range strings.SplitSeq(p, "/") {
+		segment, _, _ = strings.Cut(segment, ";")
+		switch segment {
+		case "":
+			continue
+		case ".", "..":
+			return "", rule{"path.dots", path, "a path without . and .. segments"}
+		}
+		for i := 0; i < len(segment); i++ {
+			if segment[i] < ' ' || segment[i] == 0x7F {
+				return "", rule{"path.control", path, "a path without control characters"}
+			}
+		}
+		b.WriteByte('/')
+		b.WriteString(segment)
+	}
+	if strings.HasSuffix(p, "/") || b.Len() == 0 {
+		b.WriteByte('/')
+	}
+	return b.String(), nil
+}
+
+// disguised says whether a path is another spelling of one that the door takes
+// part in: the provider might read it as that one, and the door would not have
+// seen it.
+func (g *Gateway) disguised(path, plain string, here upstream.Endpoint) error {
+	if path == plain {
+		return nil
+	}
+	there, _ := g.Provider.At(plain)
+	if (there != "" && there != here) || strings.HasPrefix(plain, "/tenants/") || strings.HasPrefix(plain, "/onedoor/") || isAppRelay(plain) {
+		return rule{"path.spelling", path, plain}
+	}
+	return nil
+}
+
+// closed returns the private path of the provider that a path lies below, and
+// "" where it may pass.
+func (g *Gateway) closed(path, plain string) string {
+	for _, private := range g.Provider.Private() {
+		if below(strings.ToLower(path), private) || below(strings.ToLower(plain), private) {
+			if g.exposed(plain) && (path == plain || g.exposed(path)) {
+				return ""
+			}
+			return private
+		}
+	}
+	return ""
+}
+
+// exposed says whether the operator opened a path.
+func (g *Gateway) exposed(path string) bool {
+	for _, e := range g.Exposed {
+		if below(path, strings.TrimSuffix(e, "/")) {
+			return true
+		}
+	}
+	return false
+}
+
+// below says whether path is prefix or lies below it.
+func below(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || rest[0] == '/')
+}

@@ -1,0 +1,90 @@
+package upstream
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Kind is which provider it is.
+type Kind string
+
+// The kinds that are recognised.
+const (
+	Keycloak  Kind = "keycloak"
+	Authentik Kind = "authentik"
+	Generic   Kind = "generic"
+)
+
+// recognise tells the kind from the path of an authorization endpoint.
+func recognise(authorization string) Kind {
+	switch {
+	case strings.HasSuffix(authorization, "/protocol/openid-connect/auth"):
+		return Keycloak
+	case strings.HasSuffix(authorization, "/application/o/authorize/"):
+		return Authentik
+	}
+	return Generic
+}
+
+// Private are the provider's paths that are not for browsers and apps, each
+// with all that lies below it: administration, metrics, health. They are known
+// once the kind is.
+func (p *Provider) Private() []string { return p.now.Load().closed }
+
+// private lists them for a kind, at the root and below whatever path the
+// provider's own root has (Keycloak's --http-relative-path). One that holds a
+// configured issuer is meant to be open.
+func private(kind Kind, issuers []string) []string {
+	var paths []string
+	mark := ""
+	switch kind {
+	case Keycloak:
+		paths, mark = []string{"/admin", "/metrics", "/health", "/realms/master"}, "/realms/"
+	case Authentik:
+		paths, mark = []string{"/-"}, "/application/o/"
+	}
+	roots := []string{""}
+	for _, issuer := range issuers {
+		if root, _, ok := strings.Cut(issuer, mark); ok && !slices.Contains(roots, root) {
+			roots = append(roots, root)
+		}
+	}
+	var all []string
+	for _, root := range roots {
+		for _, path := range paths {
+			if !slices.ContainsFunc(issuers, func(i string) bool { return under(i, root+path) }) {
+				all = append(all, root+path)
+			}
+		}
+	}
+	return all
+}
+
+// pathUnder is the path of a URL that lies under an origin, as it is written.
+func pathUnder(origin, text string) (string, bool) {
+	rest, ok := strings.CutPrefix(text, origin)
+	if !ok || (rest != "" && rest[0] != '/' && rest[0] != '?') {
+		return "", false
+	}
+	path, _, _ := strings.Cut(rest, "?")
+	return path, true
+}
+
+// authority is an origin as the forwarding headers say it.
+type authority struct{ scheme, host, port string }
+
+func newAuthority(origin string) (authority, error) {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return authority{}, err
+	}
+	a := authority{scheme: u.Scheme, host: u.Host, port: u.Port()}
+	if a.port == "" {
+		a.port = "80"
+		if a.scheme == "https" {
+			a.port = "443"
+		}
+	}
+	return a, nil
+}
