@@ -131,6 +131,7 @@ func (g *Gateway) dispatch(w *recorder, r *request) {
 		return
 	}
 	if private := g.closed(r.path, plain); private != "" {
+		r.route = "closed"
 		g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"path.closed", r.path, "a path that is not below " + private + ", or that provider.expose names"})
 		return
 	}

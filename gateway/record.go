@@ -75,10 +75,14 @@ func (g *Gateway) finish(w *recorder, r *request, start time.Time) {
 	if len(path) > 1024 {
 		path = path[:1024] + "…"
 	}
-	r.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "request",
+	level := slog.LevelInfo
+	if r.route == "health" {
+		level = slog.LevelDebug // asked every few seconds
+	}
+	r.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request",
 		slog.String("request_id", r.id), slog.String("method", r.Method), slog.String("route", r.route),
 		slog.String("path", path), slog.Int("status", w.status),
-		slog.Duration("duration", g.Now().Sub(start)), slog.Int64("bytes", w.bytes))
+		slog.Float64("duration_ms", float64(g.Now().Sub(start).Microseconds())/1000), slog.Int64("bytes", w.bytes))
 	if p != nil {
 		panic(p)
 	}

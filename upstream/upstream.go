@@ -33,8 +33,8 @@ type Options struct {
 	// Refresh is how long metadata is used before it is fetched again. Default
 	// 5m.
 	Refresh time.Duration
-	// Retry is the first pause after a fetch that failed; it doubles up to
-	// sixteen times. Default 500ms.
+	// Retry is the first pause after a fetch that failed; it doubles up
+	// to 64 times. Default 200ms.
 	Retry time.Duration
 	// AnswerTimeout is how long the provider may take to begin an answer.
 	// Default 60s.
@@ -113,7 +113,7 @@ func New(o Options) (*Provider, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Refresh = orDefault(o.Refresh, 5*time.Minute)
-	o.Retry = orDefault(o.Retry, 500*time.Millisecond)
+	o.Retry = orDefault(o.Retry, 200*time.Millisecond)
 	o.AnswerTimeout = orDefault(o.AnswerTimeout, time.Minute)
 	for _, path := range o.Issuers {
 		if strings.Contains(path, "{tenant}") {
@@ -223,7 +223,7 @@ func (p *Provider) Run(ctx context.Context) error {
 			started, pause = true, p.o.Retry
 		} else {
 			wait = min(pause, p.o.Refresh)
-			pause = min(2*pause, 16*p.o.Retry)
+			pause = min(2*pause, 64*p.o.Retry)
 			if ctx.Err() == nil {
 				p.o.Log.LogAttrs(ctx, slog.LevelWarn, "provider not ready", slog.String("error", err.Error()), slog.Duration("retry_in", wait))
 			}

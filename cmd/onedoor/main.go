@@ -21,6 +21,7 @@ import (
 // fields are its flags and whose Run method does the work, and a line here.
 // Run may ask for *terminal, and returns a *failure where it knows what to do.
 type commands struct {
+	Serve       serveCommand       `cmd:"" help:"Run the door."`
 	Check       checkCommand       `cmd:"" help:"Validate the configuration and say what it means."`
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
 	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`
