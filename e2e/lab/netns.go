@@ -65,7 +65,7 @@ func NewNet(s Scope, name string, hosts map[string]string) *Net {
 	if err := os.WriteFile(filepath.Join(dir, "nsswitch.conf"), []byte("hosts: files\n"), 0o644); err != nil {
 		s.Fatalf("network %s: %v", name, err)
 	}
-	n.run(s, "ip", "link", "set", "lo", "up")
+	n.ip(s, "link", "set", "lo", "up")
 	return n
 }
 
@@ -75,23 +75,23 @@ func Connect(s Scope, a *Net, addressA string, b *Net, addressB string) {
 	s.Helper()
 	// Interface names are each namespace's own: the peer's is its network's name.
 	endA, endB := "to-"+b.name, "to-"+a.name
-	a.run(s, "ip", "link", "add", endA, "type", "veth", "peer", "name", endB, "netns", b.path())
+	a.ip(s, "link", "add", endA, "type", "veth", "peer", "name", endB, "netns", b.path())
 	for _, end := range []struct {
 		net           *Net
 		name, address string
 	}{{a, endA, addressA}, {b, endB, addressB}} {
-		end.net.run(s, "ip", "address", "add", end.address+"/24", "dev", end.name)
-		end.net.run(s, "ip", "link", "set", end.name, "up")
+		end.net.ip(s, "address", "add", end.address+"/24", "dev", end.name)
+		end.net.ip(s, "link", "set", end.name, "up")
 	}
 }
 
 // path names the namespace for other programs while this one holds it open.
 func (n *Net) path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.file.Fd()) }
 
-func (n *Net) run(s Scope, name string, args ...string) {
+func (n *Net) ip(s Scope, args ...string) {
 	s.Helper()
-	if out, err := n.Command(name, args...).CombinedOutput(); err != nil {
-		s.Fatalf("network %s: %s %s: %v: %s", n.name, name, strings.Join(args, " "), err, out)
+	if out, err := n.Command("ip", args...).CombinedOutput(); err != nil {
+		s.Fatalf("network %s: ip %s: %v: %s", n.name, strings.Join(args, " "), err, out)
 	}
 }
 
