@@ -71,6 +71,7 @@ type request struct {
 	// query is "" or begins with "?".
 	path, query string
 	route       string // for the log
+	endpoint    upstream.Endpoint
 }
 
 // Handler is the door as one listener shows it. The routes are named here and
@@ -135,14 +136,14 @@ func (g *Gateway) dispatch(w *recorder, r *request) {
 		g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"path.closed", r.path, "a path that is not below " + private + ", or that provider.expose names"})
 		return
 	}
-	g.endpoint(w, r, endpoint, iss)
+	r.endpoint, r.route = endpoint, string(endpoint)
+	g.visit(w, r, iss)
 }
 
-// endpoint hands a request to whoever takes part in that endpoint.
-func (g *Gateway) endpoint(w *recorder, r *request, endpoint upstream.Endpoint, iss []*upstream.Issuer) {
+// visit hands a request to whoever takes part in its endpoint.
+func (g *Gateway) visit(w *recorder, r *request, iss []*upstream.Issuer) {
 	_ = iss
-	r.route = string(endpoint)
-	switch endpoint {
+	switch r.endpoint {
 	case upstream.Authorization, upstream.EndSession:
 		if r.caller.Horizon == horizon.Public && r.caller.Origin != g.PublicOrigin {
 			g.toPublicOrigin(w, r)

@@ -19,11 +19,6 @@ import (
 // pass sends the request to the provider as it came: path, query and body octet
 // for octet, from r.path, r.query and r.Body.
 func (g *Gateway) pass(w http.ResponseWriter, r *request) {
-	g.passFor(w, r, "")
-}
-
-// passFor is pass for an endpoint whose answers any site's scripts may read.
-func (g *Gateway) passFor(w http.ResponseWriter, r *request, endpoint upstream.Endpoint) {
 	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") {
 		// "h2c" would open a tunnel in which we see no request any more.
 		r.Header.Del("Upgrade")
@@ -41,7 +36,7 @@ func (g *Gateway) passFor(w http.ResponseWriter, r *request, endpoint upstream.E
 		BufferPool: buffers,
 		ErrorLog:   quiet,
 		ModifyResponse: func(resp *http.Response) error {
-			g.receive(w, r, resp, endpoint)
+			g.receive(w, r, resp)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -72,14 +67,14 @@ func (g *Gateway) rewrite(out *http.Request, r *request) {
 
 // receive adapts what belongs to the door in the provider's answer. Locations
 // pass: the provider speaks of the public origin.
-func (g *Gateway) receive(w http.ResponseWriter, r *request, resp *http.Response, endpoint upstream.Endpoint) {
+func (g *Gateway) receive(w http.ResponseWriter, r *request, resp *http.Response) {
 	h := resp.Header
 	delete(h, "X-Request-Id") // ours is set
 	delete(h, "Alt-Svc")      // speaks of the provider's own ports
 	for i, c := range h["Set-Cookie"] {
 		h["Set-Cookie"][i] = withoutDomain(c)
 	}
-	switch endpoint {
+	switch r.endpoint {
 	case upstream.JWKS:
 		dropCORS(h)
 		g.readableByScripts(h, r)
