@@ -61,7 +61,7 @@ func TestAKnownParameterStandsOnce(t *testing.T) {
 
 func TestLookalikesOfKnownParametersAreFound(t *testing.T) {
 	for _, name := range []string{
-		"Redirect_Uri", "REDIRECT_URI", "redirect_uri[]", "redirect_uri[0]", "redirect_uri.x",
+		"Redirect_Uri", "REDIRECT_URI", "redirect_uri[]", "redirect_uri[0]", "redirect_uri.x", "redirect.uri",
 		" redirect_uri", "redirect_uri ", "redirect-uri", "redirect uri", "client_id;x",
 	} {
 		if (Params{{name, "x"}}).Alias() != name {

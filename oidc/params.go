@@ -111,6 +111,17 @@ func (ps Params) Repeated() string {
 	return ""
 }
 
+// Count says how often a parameter stands.
+func (ps Params) Count(name string) int {
+	n := 0
+	for _, p := range ps {
+		if p.Name == name {
+			n++
+		}
+	}
+	return n
+}
+
 // Alias returns the first parameter whose name is no known one and yet would be
 // read as one by a lenient framework: another case, array syntax, a NUL or a
 // dot behind it, spaces around it ("redirect_uri[]", "Redirect_Uri"). The
@@ -122,11 +133,11 @@ func (ps Params) Alias() string {
 			continue
 		}
 		plain := strings.ToLower(strings.TrimSpace(p.Name))
-		plain, _, _ = strings.Cut(plain, "[")
-		plain, _, _ = strings.Cut(plain, ".")
-		plain, _, _ = strings.Cut(plain, ";")
-		plain = strings.TrimSpace(strings.NewReplacer("-", "_", " ", "_").Replace(plain))
+		plain = strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(plain) // PHP does the last two
 		if slices.Contains(known, plain) {
+			return p.Name
+		}
+		if i := strings.IndexAny(p.Name, "[.;"); i >= 0 && slices.Contains(known, strings.ToLower(strings.TrimSpace(p.Name[:i]))) {
 			return p.Name
 		}
 	}

@@ -49,6 +49,7 @@ const (
 	State  Purpose = "state"  // travels to the provider and back
 	Code   Purpose = "code"   // handed to the app in place of the provider's code
 	Logout Purpose = "logout" // the state of a logout
+	Pushed Purpose = "pushed" // handed to the app in place of the provider's request_uri
 )
 
 // ErrOpen is all that Open says of a value that it does not open. Which of key,
@@ -73,9 +74,10 @@ type Ring struct {
 }
 
 type ringKey struct {
-	id    byte
-	aeads map[Purpose]cipher.AEAD
-	pkce  []byte
+	id      byte
+	aeads   map[Purpose]cipher.AEAD
+	pkce    []byte
+	browser []byte
 }
 
 // NewRing makes a ring; the first key is the one that seals.
@@ -92,7 +94,7 @@ func NewRing(now func() time.Time, keys ...Key) (*Ring, error) {
 			return nil, fmt.Errorf("sealing key id %d stands twice", k.ID)
 		}
 		rk := ringKey{id: k.ID, aeads: map[Purpose]cipher.AEAD{}}
-		for _, p := range []Purpose{State, Code, Logout} {
+		for _, p := range []Purpose{State, Code, Logout, Pushed} {
 			sub, err := subkey(k.Secret, string(p))
 			if err != nil {
 				return nil, err
@@ -103,6 +105,9 @@ func NewRing(now func() time.Time, keys ...Key) (*Ring, error) {
 		}
 		var err error
 		if rk.pkce, err = subkey(k.Secret, "pkce"); err != nil {
+			return nil, err
+		}
+		if rk.browser, err = subkey(k.Secret, "browser"); err != nil {
 			return nil, err
 		}
 		r.keys = append(r.keys, rk)
@@ -182,11 +187,21 @@ func aad(p Purpose, id byte, context string) []byte {
 // provider refuses the code (THREATS §3.4). keyID is the one under which the
 // transaction was begun; a verifier of a key that is gone is ErrOpen.
 func (r *Ring) Verifier(keyID byte, transaction []byte) (string, error) {
+	return r.derive(keyID, transaction, func(k *ringKey) []byte { return k.pkce })
+}
+
+// Browser derives the secret that the browser which began a transaction keeps
+// in a cookie; of another browser nobody can guess it.
+func (r *Ring) Browser(keyID byte, transaction []byte) (string, error) {
+	return r.derive(keyID, transaction, func(k *ringKey) []byte { return k.browser })
+}
+
+func (r *Ring) derive(keyID byte, transaction []byte, subkey func(*ringKey) []byte) (string, error) {
 	k := r.key(keyID)
 	if k == nil {
 		return "", ErrOpen
 	}
-	mac := hmac.New(sha256.New, k.pkce)
+	mac := hmac.New(sha256.New, subkey(k))
 	mac.Write(transaction)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }

@@ -2,9 +2,12 @@ package tenant
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"onedoor/oidc"
 )
 
 // RedirectURI decides whether a login of the app may end at uri, which is the
@@ -92,6 +95,25 @@ func (t Target) Site() string {
 		return ""
 	}
 	return site(t.App, t.Tenant)
+}
+
+// Parameters are what is added to the target's authorization requests: the
+// app's, with {tenant} replaced, and the tenant's own, which win. Those that
+// speak of a tenant are left out where there is none.
+func (t Target) Parameters() oidc.Params {
+	all := map[string]string{}
+	for name, value := range t.App.Authorize {
+		if t.Tenant.Label == "" && strings.Contains(value, placeholder) {
+			continue
+		}
+		all[name] = strings.ReplaceAll(value, placeholder, t.Tenant.Label)
+	}
+	maps.Copy(all, t.Tenant.Parameters)
+	ps := make(oidc.Params, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		ps = append(ps, oidc.Param{Name: name, Value: all[name]})
+	}
+	return ps
 }
 
 // Again looks a target up once more, from what a sealed value says: the same
