@@ -45,6 +45,7 @@ type setup struct {
 	directory *tenant.Directory
 	unready   bool // do not wait for the metadata
 	options   func(*upstream.Options)
+	gateway   func(*Options)
 }
 
 const testOrigin = "https://auth.example.com"
@@ -79,9 +80,11 @@ func openDoor(t testing.TB, s setup) *door {
 		defer close(ran)
 		_ = d.provider.Run(ctx)
 	}()
-	d.gateway = New(Options{
-		PublicOrigin: s.listener.Public[0], Directory: s.directory, Provider: d.provider, Exposed: s.exposed, Log: log,
-	})
+	g := Options{PublicOrigin: s.listener.Public[0], Directory: s.directory, Provider: d.provider, Exposed: s.exposed, Log: log}
+	if s.gateway != nil {
+		s.gateway(&g)
+	}
+	d.gateway = New(g)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

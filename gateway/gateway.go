@@ -72,6 +72,9 @@ type request struct {
 	path, query string
 	route       string // for the log
 	endpoint    upstream.Endpoint
+
+	// modify, where set, changes the provider's answer before it is sent on.
+	modify func(*http.Response) error
 }
 
 // Handler is the door as one listener shows it. The routes are named here and
@@ -137,18 +140,29 @@ func (g *Gateway) dispatch(w *recorder, r *request) {
 		return
 	}
 	r.endpoint, r.route = endpoint, string(endpoint)
-	g.visit(w, r, iss)
+	g.takePart(w, r, iss)
 }
 
-// visit hands a request to whoever takes part in its endpoint.
-func (g *Gateway) visit(w *recorder, r *request, iss []*upstream.Issuer) {
-	_ = iss
+// takePart hands a request to whoever takes part in its endpoint.
+func (g *Gateway) takePart(w *recorder, r *request, iss []*upstream.Issuer) {
 	switch r.endpoint {
 	case upstream.Authorization, upstream.EndSession:
 		if r.caller.Horizon == horizon.Public && r.caller.Origin != g.PublicOrigin {
 			g.toPublicOrigin(w, r)
 			return
 		}
+		if r.endpoint == upstream.Authorization {
+			g.authorize(w, r, iss)
+		} else {
+			g.endSession(w, r, iss)
+		}
+		return
+	case upstream.Token:
+		g.token(w, r, iss)
+		return
+	case upstream.PAR:
+		g.pushed(w, r, iss)
+		return
 	case upstream.Registration:
 		if !g.exposed(r.path) {
 			g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"registration.closed", r.path, "provider.expose to name it"})
@@ -160,9 +174,34 @@ func (g *Gateway) visit(w *recorder, r *request, iss []*upstream.Issuer) {
 	g.pass(w, r)
 }
 
-// own are the door's own addresses.
+// own are the door's own addresses. The registered ones are for browsers, which
+// use the public origin.
 func (g *Gateway) own(w *recorder, r *request) {
+	if r.caller.Origin == g.PublicOrigin {
+		switch {
+		case at(r.path, callbackPath):
+			r.route = "callback"
+			g.callback(w, r)
+			return
+		case at(r.path, logoutPath):
+			r.route = "logout"
+			g.loggedOut(w, r)
+			return
+		}
+	}
 	g.refuse(w, r, http.StatusNotFound, page.NotFound, rule{"path.unknown", r.path, "an address of the door"})
+}
+
+// The registered addresses: with several issuers, the issuer's path follows.
+const (
+	callbackPath = "/onedoor/callback"
+	logoutPath   = "/onedoor/logout"
+)
+
+// at says whether a path is base or lies below it.
+func at(path, base string) bool {
+	rest, ok := strings.CutPrefix(path, base)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // toPublicOrigin sends a browser that came by a public alias to the origin that
@@ -176,7 +215,7 @@ func (g *Gateway) toPublicOrigin(w *recorder, r *request) {
 }
 
 // notReady answers while the provider's metadata is not there.
-func (g *Gateway) notReady(w *recorder, r *request, err error) {
+func (g *Gateway) notReady(w http.ResponseWriter, r *request, err error) {
 	w.Header()["Retry-After"] = retryAfter
 	g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, err)
 }
@@ -203,17 +242,7 @@ func (g *Gateway) refuseTarget(w *recorder, r *request, err error) {
 // one line that says which rule refused which value and what it expected. The
 // value is never a secret: whoever makes e sees to that.
 func (g *Gateway) refuse(w http.ResponseWriter, r *request, status int, key string, e error) {
-	attrs := []slog.Attr{
-		slog.String("request_id", r.id), slog.Int("status", status), slog.String("reason", key),
-	}
-	if e != nil {
-		attrs = append(attrs, slog.String("error", e.Error()))
-	}
-	level := slog.LevelWarn
-	if status >= 500 {
-		level = slog.LevelError
-	}
-	r.log.LogAttrs(r.Context(), level, "request refused", attrs...)
+	g.logRefusal(r, status, e)
 	page.Refuse(w, r.Request, status, page.Refusal{Key: key, Reference: r.id})
 }
 

@@ -16,7 +16,7 @@ import (
 	"onedoor/upstream"
 )
 
-// pass sends the request to the provider as it came: path, query and body octet
+// pass sends the request to the provider as it is: path, query and body octet
 // for octet, from r.path, r.query and r.Body.
 func (g *Gateway) pass(w http.ResponseWriter, r *request) {
 	if up := r.Header.Get("Upgrade"); up != "" && !strings.EqualFold(up, "websocket") {
@@ -31,14 +31,11 @@ func (g *Gateway) pass(w http.ResponseWriter, r *request) {
 	proxy := httputil.ReverseProxy{
 		// Rewrite, not Director: with a Director the client deletes our headers
 		// by naming them in Connection (THREATS T-50).
-		Rewrite:    func(pr *httputil.ProxyRequest) { g.rewrite(pr.Out, r) },
-		Transport:  g.Provider.Transport(),
-		BufferPool: buffers,
-		ErrorLog:   quiet,
-		ModifyResponse: func(resp *http.Response) error {
-			g.receive(w, r, resp)
-			return nil
-		},
+		Rewrite:        func(pr *httputil.ProxyRequest) { g.rewrite(pr.Out, r) },
+		Transport:      g.Provider.Transport(),
+		BufferPool:     buffers,
+		ErrorLog:       quiet,
+		ModifyResponse: func(resp *http.Response) error { return g.receive(w, r, resp) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			if sent != nil && sent.err != nil {
 				err = sent.err
@@ -67,7 +64,7 @@ func (g *Gateway) rewrite(out *http.Request, r *request) {
 
 // receive adapts what belongs to the door in the provider's answer. Locations
 // pass: the provider speaks of the public origin.
-func (g *Gateway) receive(w http.ResponseWriter, r *request, resp *http.Response) {
+func (g *Gateway) receive(w http.ResponseWriter, r *request, resp *http.Response) error {
 	h := resp.Header
 	delete(h, "X-Request-Id") // ours is set
 	delete(h, "Alt-Svc")      // speaks of the provider's own ports
@@ -84,6 +81,10 @@ func (g *Gateway) receive(w http.ResponseWriter, r *request, resp *http.Response
 	if rec, ok := w.(*recorder); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		rec.status = resp.StatusCode // what follows is hijacked
 	}
+	if r.modify != nil {
+		return r.modify(resp)
+	}
+	return nil
 }
 
 func dropCORS(h http.Header) {

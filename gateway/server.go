@@ -9,7 +9,7 @@ import (
 // Limits of a connection. There is none for a whole request or answer: large
 // bodies, event streams and WebSockets take as long as they take.
 const (
-	maxHeader     = 32 << 10 // octets of all header fields
+	maxHeader     = 64 << 10 // octets of request line and header fields; a target too long for us gets our own 414
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 3 * time.Minute // longer than balancers keep theirs, so that they and not we close
 )

@@ -241,3 +241,6 @@ func under(path, prefix string) bool {
 	rest, ok := strings.CutPrefix(path, prefix)
 	return ok && (rest == "" || rest[0] == '/')
 }
+
+// ErrAnswer is an answer of the provider that cannot be what it should be.
+var ErrAnswer = errors.New("the provider's answer has another shape than the protocol gives it")

@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"onedoor/oidc"
+	"onedoor/page"
+	"onedoor/seal"
+	"onedoor/tenant"
+	"onedoor/upstream"
+)
+
+// callback takes the provider's authorization response (RFC 6749 §4.1.2) at the
+// registered redirect URI: it opens the state, asks the registry again, and
+// sends the response on to the app's own redirect URI, with the app's own state
+// and a sealed code in the place of the provider's.
+//
+// Whatever is wrong here is answered by a page. The one address that the
+// response names is in the seal, and a seal that is in doubt names nobody.
+func (g *Gateway) callback(w http.ResponseWriter, r *request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST")
+		g.refuse(w, r, http.StatusMethodNotAllowed, page.MethodNotAllowed, nil)
+		return
+	}
+	issuer, err := g.issuerAt(r, callbackPath)
+	if err != nil {
+		g.notReady(w, r, err)
+		return
+	}
+	f, bad := readForm(w, r)
+	if bad == nil && f.params.Repeated() != "" {
+		bad = repeated(f.params.Repeated())
+	}
+	if bad != nil {
+		g.refuse(w, r, status(bad), page.InvalidState, bad)
+		return
+	}
+	ps := f.params
+	t, err := g.openTransaction(seal.State, issuer, ps.Get("state"))
+	if err != nil && !errors.Is(err, seal.ErrExpired) {
+		g.refuse(w, r, http.StatusBadRequest, page.InvalidState, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.seal", Cause: err})
+		return
+	}
+	app := g.Directory.App(t.clientID, issuer.Path)
+	if app == nil || app.Mode != tenant.Transparent {
+		g.refuse(w, r, http.StatusBadRequest, page.InvalidClient, &oidc.Error{Code: oidc.InvalidClient, Rule: "client.gone"})
+		return
+	}
+	to, no := g.Directory.Again(r.Context(), app, t.redirectURI, t.tenantID)
+	if no != nil {
+		g.refuse(w, r, http.StatusForbidden, page.UnknownTenant, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
+		return
+	}
+	if err != nil {
+		g.refuseAndReturn(w, r, page.LoginExpired, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.expired", Cause: err})
+		return
+	}
+	if bad := checkResponse(r, issuer, ps, &t); bad != nil {
+		g.refuse(w, r, http.StatusBadRequest, page.InvalidState, bad)
+		return
+	}
+	if !g.sameBrowser(r, &t) {
+		g.refuseAndReturn(w, r, page.WrongBrowser, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.browser"})
+		return
+	}
+	g.unbind(w, &t)
+	respond(w, r.Request, to.URI, g.response(issuer, ps, &t), t.formPost)
+}
+
+// issuerAt finds the issuer whose registered URI was called: with several
+// issuers each has its own, so that a response of one can never pass for a
+// response of another (THREATS T-39).
+func (g *Gateway) issuerAt(r *request, base string) (*upstream.Issuer, error) {
+	path := strings.TrimPrefix(r.path, base)
+	if all := g.Provider.Issuers(); path == "" && len(all) == 1 {
+		path = all[0]
+	} else if path == "" {
+		path = "/"
+	}
+	return g.Provider.Issuer(path)
+}
+
+// openTransaction opens a sealed value of that issuer. An expired one comes
+// with seal.ErrExpired.
+func (g *Gateway) openTransaction(p seal.Purpose, issuer *upstream.Issuer, text string) (transaction, error) {
+	ttl := g.LoginTTL
+	if p == seal.Code {
+		ttl = g.CodeTTL
+	}
+	raw, err := g.Ring.Open(p, issuer.ID, text, ttl)
+	if err != nil && !errors.Is(err, seal.ErrExpired) {
+		return transaction{}, err
+	}
+	t, bad := decodeTransaction(raw)
+	if bad != nil {
+		return transaction{}, bad
+	}
+	return t, err
+}
+
+// checkResponse refuses a response that does not have the form that was asked
+// for: then it is an answer to another request than ours.
+func checkResponse(r *request, issuer *upstream.Issuer, ps oidc.Params, t *transaction) *oidc.Error {
+	refuse := func(rule string) *oidc.Error { return &oidc.Error{Code: oidc.InvalidRequest, Rule: rule} }
+	if (r.Method == http.MethodPost) != t.formPost {
+		return refuse("response.mode")
+	}
+	for _, name := range []string{"response", "id_token", "access_token", "token_type"} {
+		if _, has := ps.Lookup(name); has {
+			return refuse("response." + name)
+		}
+	}
+	if (ps.Get("code") == "") == (ps.Get("error") == "") {
+		return refuse("response.code")
+	}
+	iss, has := ps.Lookup("iss")
+	switch {
+	case has && iss != issuer.ID: // simple string comparison (RFC 9207 §2.4)
+		return refuse("response.iss")
+	case !has && issuer.Metadata.Bool("authorization_response_iss_parameter_supported"):
+		return refuse("response.iss.missing")
+	}
+	return nil
+}
+
+// response is what the app gets: everything as the provider sent it, less
+// session_state, which was computed for our origin and would tell the app's own
+// session check that the session had changed (OIDC Session Management §3.2).
+func (g *Gateway) response(issuer *upstream.Issuer, ps oidc.Params, t *transaction) oidc.Params {
+	ps = ps.Without("session_state")
+	if code := ps.Get("code"); code != "" {
+		ps = ps.Set("code", g.Ring.Seal(seal.Code, issuer.ID, t.forCode(code).encode()))
+	}
+	if !t.hasState {
+		return ps.Without("state") // one that the app did not send would be refused
+	}
+	return ps.Set("state", t.state)
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"onedoor/oidc"
+	"onedoor/tenant"
+	"onedoor/upstream"
+)
+
+// maxBody bounds the bodies that we read, in octets (THREATS T-29).
+const maxBody = 64 << 10
+
+// form is the parameters of a request, and its body as it came, for the
+// requests that we read and then do not change.
+type form struct {
+	params oidc.Params
+	body   []byte
+}
+
+// restore gives the request its body back.
+func (f *form) restore(r *request) {
+	if r.Method == http.MethodPost {
+		setBody(r, string(f.body))
+	}
+}
+
+func setBody(r *request, body string) {
+	r.Body = io.NopCloser(strings.NewReader(body))
+	r.ContentLength = int64(len(body))
+	r.TransferEncoding = nil
+	r.Header.Del("Content-Length")
+}
+
+// readForm reads the parameters of a GET from its query, and of a POST from its
+// body. A POST with a query is refused: of two places for one parameter, the
+// provider might read the other (THREATS T-18; RFC 6749 §2.3.1, §3.2).
+func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
+	if r.Method != http.MethodPost {
+		ps, err := oidc.ParseParams(strings.TrimPrefix(r.query, "?"))
+		return &form{params: ps}, badForm(err)
+	}
+	if len(r.query) > 1 {
+		return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.query", Description: "parameters belong in the body of a POST"}
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, &oidc.Error{
+			Status: http.StatusUnsupportedMediaType, Code: oidc.InvalidRequest, Rule: "form.type",
+			Description: "the body must be application/x-www-form-urlencoded",
+		}
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return nil, &oidc.Error{
+			Status: http.StatusUnsupportedMediaType, Code: oidc.InvalidRequest, Rule: "form.encoding",
+			Description: "the body must not be compressed",
+		}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			return nil, &oidc.Error{
+				Status: http.StatusRequestEntityTooLarge, Code: oidc.InvalidRequest, Rule: "form.size",
+				Description: "the body is larger than 64 KiB",
+			}
+		}
+		return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.read", Description: "the body could not be read", Cause: err}
+	}
+	ps, err := oidc.ParseParams(string(body))
+	return &form{params: ps, body: body}, badForm(err)
+}
+
+func badForm(err error) *oidc.Error {
+	if err == nil {
+		return nil
+	}
+	return &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.syntax", Description: "the parameters are not form-urlencoded UTF-8", Cause: err}
+}
+
+// app finds the app of a client_id and the issuer whose endpoint was asked:
+// where several issuers share an endpoint, the client_id tells them apart.
+func (g *Gateway) app(iss []*upstream.Issuer, clientID string) (*tenant.App, *upstream.Issuer) {
+	for _, i := range iss {
+		if a := g.Directory.App(clientID, i.Path); a != nil {
+			return a, i
+		}
+	}
+	return nil, nil
+}
+
+// clientOf says which client a back channel request comes from, from every
+// place where it may name itself. It proves nothing: the provider checks the
+// credentials. But all places must agree, or we would act for one client and
+// the provider for another (THREATS T-45; RFC 6749 §2.3: "The client MUST NOT
+// use more than one authentication method in each request").
+func clientOf(r *http.Request, ps oidc.Params) (string, *oidc.Error) {
+	var ids []string
+	methods := 0
+	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Basic") {
+		id, ok := basicID(strings.TrimSpace(rest))
+		if !ok || len(r.Header.Values("Authorization")) > 1 {
+			return "", &oidc.Error{Status: http.StatusUnauthorized, Code: oidc.InvalidClient, Rule: "client.basic", Description: "the Basic credentials cannot be read"}
+		}
+		ids = append(ids, id)
+		methods++
+	}
+	if ps.Get("client_secret") != "" {
+		methods++
+	}
+	if a := ps.Get("client_assertion"); a != "" {
+		methods++
+		c, ok := unverified(a)
+		if !ok || c.Subject == "" {
+			return "", &oidc.Error{Status: http.StatusUnauthorized, Code: oidc.InvalidClient, Rule: "client.assertion", Description: "the client assertion cannot be read"}
+		}
+		ids = append(ids, c.Subject)
+	}
+	if id := ps.Get("client_id"); id != "" {
+		ids = append(ids, id)
+	}
+	if methods > 1 {
+		return "", &oidc.Error{Code: oidc.InvalidRequest, Rule: "client.methods", Description: "more than one client authentication method"}
+	}
+	if len(ids) == 0 {
+		return "", nil
+	}
+	for _, id := range ids[1:] {
+		if id != ids[0] {
+			return "", &oidc.Error{Code: oidc.InvalidRequest, Rule: "client.ambiguous", Description: "the request names two clients"}
+		}
+	}
+	return ids[0], nil
+}
+
+// basicID reads the user name of Basic credentials, which is form-urlencoded
+// (RFC 6749 §2.3.1); libraries do encode it.
+func basicID(credentials string) (string, bool) {
+	raw, err := base64.StdEncoding.DecodeString(credentials)
+	if err != nil {
+		return "", false
+	}
+	user, _, ok := strings.Cut(string(raw), ":")
+	if !ok {
+		return "", false
+	}
+	id, err := url.QueryUnescape(user)
+	return id, err == nil && id != ""
+}
+
+// hintClaims are what we read of a JWT without verifying it: whom it speaks of, to
+// be compared and never to be trusted.
+type hintClaims struct {
+	Subject  string   `json:"sub"`
+	Audience audience `json:"aud"`
+	Party    string   `json:"azp"`
+}
+
+type audience []string
+
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+func unverified(jwt string) (hintClaims, bool) {
+	var c hintClaims
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		return c, false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(raw, &c) != nil {
+		return c, false
+	}
+	return c, true
+}

@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"onedoor/oidc"
+	"onedoor/page"
+	"onedoor/seal"
+	"onedoor/tenant"
+	"onedoor/upstream"
+)
+
+// endSession takes a logout request (OIDC RP-Initiated Logout §2): it checks
+// the app's post_logout_redirect_uri, puts the registered one in its place and
+// a sealed state in the place of the app's. Without a post_logout_redirect_uri
+// there is nothing to do.
+func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.Issuer) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST")
+		g.refuse(w, r, http.StatusMethodNotAllowed, page.MethodNotAllowed, nil)
+		return
+	}
+	f, bad := readForm(w, r)
+	if bad != nil {
+		g.refuse(w, r, status(bad), page.LogoutRefused, bad)
+		return
+	}
+	ps := f.params
+	uri := ps.Get("post_logout_redirect_uri")
+	if uri == "" && ps.Count("post_logout_redirect_uri") < 2 {
+		f.restore(r)
+		g.pass(w, r)
+		return
+	}
+	app, issuer, bad := g.logoutApp(iss, ps)
+	if bad != nil {
+		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, bad)
+		return
+	}
+	if app == nil {
+		f.restore(r)
+		g.pass(w, r)
+		return
+	}
+	to, no := g.Directory.LogoutURI(r.Context(), app, uri)
+	if no != nil {
+		// "must NOT perform post-logout redirection if the
+		// post_logout_redirect_uri value … does not exactly match" (§3).
+		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
+		return
+	}
+	t := newTransaction(g.Ring)
+	t.clientID, t.redirectURI, t.tenantID = app.ClientID, to.URI, to.Tenant.ID
+	if t.state, t.hasState = ps.Lookup("state"); len(t.state) > maxState {
+		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.size"})
+		return
+	}
+	g.send(r, ps.Set("post_logout_redirect_uri", app.RegisteredLogoutURI).
+		Set("state", g.Ring.Seal(seal.Logout, issuer.ID, t.encode())))
+	g.pass(w, r)
+}
+
+// logoutApp finds the app that a logout request speaks of, by client_id or by
+// the audience of the id_token_hint; where both are there, they must agree
+// (§2). app is nil for a client that is none of ours.
+func (g *Gateway) logoutApp(iss []*upstream.Issuer, ps oidc.Params) (*tenant.App, *upstream.Issuer, *oidc.Error) {
+	if name := ps.Repeated(); name != "" {
+		return nil, nil, repeated(name)
+	}
+	if name := ps.Alias(); name != "" {
+		return nil, nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias"}
+	}
+	id := ps.Get("client_id")
+	if hint, ok := unverified(ps.Get("id_token_hint")); ok {
+		switch {
+		case id == "" && hint.Party != "":
+			id = hint.Party
+		case id == "" && len(hint.Audience) == 1:
+			id = hint.Audience[0]
+		case id != "" && len(hint.Audience) > 0 && !slices.Contains(hint.Audience, id):
+			return nil, nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.hint", Description: "client_id and id_token_hint speak of two clients"}
+		}
+	}
+	if id == "" {
+		return nil, nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.client", Description: "neither client_id nor id_token_hint says which client this is"}
+	}
+	app, issuer := g.app(iss, id)
+	if app == nil || app.Mode != tenant.Transparent {
+		return nil, nil, nil
+	}
+	return app, issuer, nil
+}
+
+// loggedOut takes the browser back from the provider after a logout, and sends
+// it on to the app.
+func (g *Gateway) loggedOut(w http.ResponseWriter, r *request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		g.refuse(w, r, http.StatusMethodNotAllowed, page.MethodNotAllowed, nil)
+		return
+	}
+	issuer, err := g.issuerAt(r, logoutPath)
+	if err != nil {
+		g.notReady(w, r, err)
+		return
+	}
+	f, bad := readForm(w, r)
+	if bad == nil && f.params.Repeated() != "" {
+		bad = repeated(f.params.Repeated())
+	}
+	if bad != nil {
+		g.refuse(w, r, status(bad), page.LogoutRefused, bad)
+		return
+	}
+	t, err := g.openTransaction(seal.Logout, issuer, f.params.Get("state"))
+	if err != nil && !errors.Is(err, seal.ErrExpired) {
+		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.seal", Cause: err})
+		return
+	}
+	app := g.Directory.App(t.clientID, issuer.Path)
+	if app == nil {
+		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidClient, Rule: "client.gone"})
+		return
+	}
+	to, no := g.Directory.AgainLogout(r.Context(), app, t.redirectURI, t.tenantID)
+	if no != nil {
+		g.refuse(w, r, http.StatusForbidden, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
+		return
+	}
+	if err != nil {
+		g.refuseAndReturn(w, r, page.LogoutRefused, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.expired", Cause: err})
+		return
+	}
+	ps := f.params.Without("state")
+	if t.hasState {
+		ps = append(ps, oidc.Param{Name: "state", Value: t.state})
+	}
+	redirect(w, oidc.AppendQuery(to.URI, ps))
+}
