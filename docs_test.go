@@ -1,6 +1,7 @@
 package onedoor_test
 
 import (
+	"encoding/hex"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -9,9 +10,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"onedoor/config"
+	"onedoor/seal"
 )
 
 // pages are all Markdown files of the project, by their path.
@@ -191,5 +194,37 @@ func TestDocsAreInBritishSpelling(t *testing.T) {
 		for _, word := range american.FindAllString(prose(page), -1) {
 			t.Errorf("%s: %q is the American spelling", name, word)
 		}
+	}
+}
+
+// The example of the specification is what the code opens: another program
+// begins with it.
+func TestTheSealedValueOfTheSpecificationOpens(t *testing.T) {
+	page := pages(t)["docs/spec/sealed-values.md"]
+	block := regexp.MustCompile(`(?m)^    ([0-9A-Za-z_-]{43,})$`).FindAllStringSubmatch(page, -1)
+	if len(block) != 5 {
+		t.Fatalf("found %d values in the example, want subkey, payload, sealed value, verifier, challenge", len(block))
+	}
+	payload, sealed, verifier, challenge := block[1][1], block[2][1], block[3][1], block[4][1]
+
+	key := seal.Key{ID: 7, Secret: make([]byte, seal.KeySize)}
+	for i := range key.Secret {
+		key.Secret[i] = byte(i)
+	}
+	now := func() time.Time { return time.Unix(1767225600, 0) }
+	ring, err := seal.NewRing(now, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ring.Open(seal.State, "https://auth.example.com/realms/atlas", sealed, time.Minute)
+	if err != nil || hex.EncodeToString(got) != payload {
+		t.Errorf("the sealed value opens as %x, %v, want %s", got, err, payload)
+	}
+	if _, err := ring.Open(seal.Code, "https://auth.example.com/realms/atlas", sealed, time.Minute); err == nil {
+		t.Error("the sealed value opens as a code")
+	}
+	transaction := []byte{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}
+	if got, err := ring.Verifier(7, transaction); err != nil || got != verifier || seal.Challenge(got) != challenge {
+		t.Errorf("verifier %q, challenge %q, %v, want %q, %q", got, seal.Challenge(got), err, verifier, challenge)
 	}
 }
