@@ -73,6 +73,8 @@ type request struct {
 	route       string // for the log
 	endpoint    upstream.Endpoint
 
+	ownCORS bool // the door has said which scripts may read the answer
+
 	// modify, where set, changes the provider's answer before it is sent on.
 	modify func(*http.Response) error
 }
@@ -157,12 +159,18 @@ func (g *Gateway) takePart(w *recorder, r *request, iss []*upstream.Issuer) {
 			g.endSession(w, r, iss)
 		}
 		return
-	case upstream.Token:
-		g.token(w, r, iss)
-		return
-	case upstream.PAR:
-		g.pushed(w, r, iss)
-		return
+	case upstream.Token, upstream.PAR, upstream.Userinfo, upstream.Revocation:
+		if g.cors(w, r) {
+			return
+		}
+		switch r.endpoint {
+		case upstream.Token:
+			g.token(w, r, iss)
+			return
+		case upstream.PAR:
+			g.pushed(w, r, iss)
+			return
+		}
 	case upstream.Registration:
 		if !g.exposed(r.path) {
 			g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"registration.closed", r.path, "provider.expose to name it"})
