@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"onedoor/horizon"
 	"onedoor/page"
 	"onedoor/seal"
@@ -30,6 +32,7 @@ type Options struct {
 	Directory    *tenant.Directory
 	Provider     *upstream.Provider
 	Ring         *seal.Ring
+	States       States        // for states that are too long to travel; nil refuses them
 	LoginTTL     time.Duration // how long a person may take to log in
 	CodeTTL      time.Duration // how long an app may take to redeem the code
 	Exposed      []string      // private paths of the provider that are open all the same
@@ -42,6 +45,8 @@ type Gateway struct {
 	Options
 	documents sync.Map // document -> *rendered
 	draining  atomic.Bool
+
+	longStates *rate.Limiter
 }
 
 // New makes a Gateway.
@@ -52,7 +57,7 @@ func New(o Options) *Gateway {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Gateway{Options: o}
+	return &Gateway{Options: o, longStates: rate.NewLimiter(longStatesEachSecond, longStatesAtOnce)}
 }
 
 // Drain makes the door say that it is not ready, so that balancers send

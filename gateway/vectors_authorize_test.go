@@ -103,6 +103,7 @@ type bed struct {
 	keys    []seal.Key
 	door    *door
 	cookies map[string]string
+	states  memory
 
 	mu      sync.Mutex
 	seen    []recorded
@@ -161,6 +162,7 @@ func (b *bed) build() {
 		directory: &tenant.Directory{Apps: b.apps, Registry: b.tenants, Reserved: []string{"auth", "www"}, Door: []string{vectorIssuer}},
 		gateway: func(o *Options) {
 			o.Ring, o.LoginTTL, o.CodeTTL, o.Now = ring, time.Hour, 2*time.Minute, now
+			o.States = &b.states
 		},
 	})
 }

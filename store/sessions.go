@@ -92,6 +92,7 @@ func (db *DB) Prune(ctx context.Context, before int64) error {
 			`DELETE FROM grants WHERE expires_at < $1`,
 			`DELETE FROM auth_sessions WHERE expires_at < $1`,
 			`DELETE FROM browser_sessions WHERE expires_at < $1`,
+			`DELETE FROM long_states WHERE expires_at < $1`,
 		} {
 			if _, err := tx.ExecContext(ctx, query, before); err != nil {
 				return err
