@@ -18,6 +18,7 @@ import (
 
 	"onedoor/config"
 	"onedoor/gateway"
+	"onedoor/provider"
 	"onedoor/seal"
 	"onedoor/store"
 	"onedoor/upstream"
@@ -60,6 +61,7 @@ func (c *serveCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
+	defer d.close()
 	for i, l := range cfg.Listeners {
 		if err := d.add(cfg, l, sockets[i]); err != nil {
 			return err
@@ -72,6 +74,7 @@ func (c *serveCommand) Run(t *terminal) error {
 type door struct {
 	gateway  *gateway.Gateway
 	provider *upstream.Provider
+	inside   *provider.Provider // nil before another's
 	servers  []*server
 	log      *slog.Logger
 }
@@ -100,24 +103,44 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
 		CAFile: cfg.Provider.CAFile, Log: log, Now: time.Now,
 	}
+	d := &door{log: log}
 	if cfg.Provider.Embedded != nil {
-		return nil, found(errors.New("provider.embedded: this build has no provider inside"), "name one with provider.upstream")
-	}
-	if options.URL, err = url.Parse(cfg.Provider.Upstream); err != nil {
+		if d.inside, err = embedded(ctx, cfg, db, log); err != nil {
+			return nil, found(err, "")
+		}
+		options.Handler = d.inside.Handler()
+	} else if options.URL, err = url.Parse(cfg.Provider.Upstream); err != nil {
 		return nil, found(err, "")
 	}
-	provider, err := upstream.New(options)
-	if err != nil {
-		return nil, found(err, "")
+	if d.provider, err = upstream.New(options); err != nil {
+		return nil, errors.Join(found(err, ""), d.close())
 	}
-	return &door{
-		provider: provider, log: log,
-		gateway: gateway.New(gateway.Options{
-			PublicOrigin: cfg.PublicURL, Directory: directory, Provider: provider, Ring: ring,
-			LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
-			Log: log, Now: time.Now,
-		}),
-	}, nil
+	d.gateway = gateway.New(gateway.Options{
+		PublicOrigin: cfg.PublicURL, Directory: directory, Provider: d.provider, Ring: ring,
+		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
+		Log: log, Now: time.Now,
+	})
+	return d, nil
+}
+
+// embedded is the provider inside. Only the door speaks to it, so the address
+// that the door names is the caller's.
+func embedded(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Logger) (*provider.Provider, error) {
+	if n := len(cfg.Provider.Issuers); n != 1 {
+		return nil, fmt.Errorf("the embedded provider has one issuer, and provider.issuers names %d", n)
+	}
+	return provider.New(ctx, provider.Options{
+		Issuer: cfg.IssuerURL(cfg.Provider.Issuers[0]), Store: db, Log: log, Now: time.Now,
+		Address: func(r *http.Request) string { return r.Header.Get("X-Forwarded-For") },
+	})
+}
+
+// close ends what newDoor began.
+func (d *door) close() error {
+	if d.inside == nil {
+		return nil
+	}
+	return d.inside.Close()
 }
 
 // add makes a listener of the configuration part of the door.
