@@ -56,7 +56,6 @@ const (
 	tokenLifetime   = 10 * time.Minute    // of ID and access tokens
 	refreshLifetime = 30 * 24 * time.Hour // since the last use
 	pushedLifetime  = 90 * time.Second    // of a pushed request (RFC 9126 §2.2)
-	pruneEvery      = 10 * time.Minute
 )
 
 // Provider is an OpenID Provider. Close it when its handler is not used any
@@ -121,7 +120,6 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = stop
 	p.done.Go(func() { p.keys.makeRSA(background, p.log) })
-	p.done.Go(func() { p.prune(background) })
 	return p, nil
 }
 
@@ -141,24 +139,6 @@ func checkIssuer(issuer string) (*url.URL, error) {
 		return nil, fmt.Errorf("issuer %q: leave out user name, query, fragment and final slash (OIDC Discovery §3)", issuer)
 	}
 	return u, nil
-}
-
-// prune removes what has expired, now and then.
-func (p *Provider) prune(ctx context.Context) {
-	ticks := time.NewTicker(pruneEvery)
-	defer ticks.Stop()
-	for {
-		// Expired rows are refused anyhow, so a minute of grace costs nothing and
-		// spares replicas whose clocks differ.
-		if err := p.store.Prune(ctx, p.now().Add(-time.Minute).Unix()); err != nil && ctx.Err() == nil {
-			p.log.Warn("expired logins and grants were not pruned", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-		}
-	}
 }
 
 // Handler serves every endpoint, all under the issuer's path.
