@@ -51,7 +51,7 @@ func TestAddressesAreCountedByNetwork(t *testing.T) {
 	for remote, want := range map[string]string{
 		"192.0.2.1:5": "192.0.2.1", "[2001:db8::1:2:3:4]:5": "2001:db8::/64", "[::ffff:192.0.2.1]:5": "192.0.2.1", "pipe": "pipe", "": "",
 	} {
-		if got := remoteAddress(&http.Request{RemoteAddr: remote}); got != want {
+		if got := network(remoteAddress(&http.Request{RemoteAddr: remote})); got != want {
 			t.Errorf("%q: %q, want %q", remote, got, want)
 		}
 	}

@@ -42,8 +42,8 @@ type Options struct {
 	// Now is the clock of sessions and throttles; the engine has its own.
 	// Default: time.Now.
 	Now func() time.Time
-	// Address returns the address that a request comes from, by which failed
-	// logins are counted. Default: the request's RemoteAddr, which behind a proxy
+	// Address returns the IP address that a request comes from, by which failed
+	// logins are counted; IPv6 ones are counted by /64. Default: the request's RemoteAddr, which behind a proxy
 	// is the proxy's. It is the door's business which header may be believed.
 	Address func(*http.Request) string
 }
@@ -108,6 +108,8 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if p.address == nil {
 		p.address = remoteAddress
 	}
+	address := p.address
+	p.address = func(r *http.Request) string { return network(address(r)) }
 	if p.keys, err = newKeyRing(ctx, p.store, p.now); err != nil {
 		return nil, err
 	}
@@ -187,15 +189,15 @@ func only(allow string, h http.Handler) http.Handler {
 	})
 }
 
-// remoteAddress is the request's network: IPv6 callers own a /64.
 func remoteAddress(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		host = r.RemoteAddr
+		return r.RemoteAddr
 	}
-	return network(host)
+	return host
 }
 
+// network is what one caller owns: an IPv4 address, or an IPv6 /64.
 func network(host string) string {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
