@@ -228,3 +228,34 @@ func TestTheSealedValueOfTheSpecificationOpens(t *testing.T) {
 		t.Errorf("verifier %q, challenge %q, %v, want %q, %q", got, seal.Challenge(got), err, verifier, challenge)
 	}
 }
+
+// The headings of the troubleshooting page are what the program prints, so that
+// people find them; "…" stands for a value. The last section is about what
+// other programs print.
+func TestEveryTroubleshootingHeadingIsPrintedBySomeCode(t *testing.T) {
+	const name = "docs/troubleshooting.md"
+	page, _, ok := strings.Cut(pages(t)[name], "\n## What apps and providers say\n")
+	if !ok {
+		t.Fatalf("%s has no section about apps and providers", name)
+	}
+	var code strings.Builder
+	keep := func(name, text string) {
+		if !strings.HasSuffix(name, "_test.go") {
+			code.WriteString(text)
+		}
+	}
+	walk(t, ".go", keep)
+	walk(t, ".json", keep)
+	printed := code.String()
+	for _, m := range regexp.MustCompile(`(?m)^### (.+)$`).FindAllStringSubmatch(page, -1) {
+		// What is printed is put together at values and before causes; the
+		// name of a rule, of what was checked and what was wrong with it.
+		for _, fragment := range regexp.MustCompile(`…|: `).Split(m[1], -1) {
+			fragment = strings.Trim(fragment, " ,:")
+			_, wrong, isRule := strings.Cut(fragment, ".")
+			if !strings.Contains(printed, fragment) && !(isRule && strings.Contains(printed, `+".`+wrong+`"`)) {
+				t.Errorf("%s: no code prints %q of the heading %q", name, fragment, m[1])
+			}
+		}
+	}
+}
