@@ -92,11 +92,7 @@ func (g *Gateway) checkTarget(r *request, app *tenant.App, ps oidc.Params) (tena
 	if name := ps.Alias(); name != "" {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias", Description: "a parameter's name is written in a way that some would read as another's"}
 	}
-	uri := ps.Get("redirect_uri")
-	if uri == "" {
-		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: "redirect_uri.missing", Description: "redirect_uri is missing"}
-	}
-	to, no := g.Directory.RedirectURI(r.Context(), app, uri)
+	to, no := g.Directory.RedirectURI(r.Context(), app, ps.Get("redirect_uri"))
 	if no != nil {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Description: "redirect_uri is not registered for this client", Cause: no}
 	}
