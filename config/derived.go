@@ -83,9 +83,9 @@ func (c *Config) Directory(registry tenant.Registry) (*tenant.Directory, error) 
 // Registry is the tenants of `list`, and where `admit` is any, every label that
 // fits. What a database knows is a registry of its own.
 func (c *Config) Registry() tenant.Registry {
-	list := make(tenant.Labels, len(c.Tenants.List))
+	var list tenant.List
 	for _, label := range c.Tenants.List {
-		list[label] = struct{}{}
+		list = append(list, tenant.Tenant{ID: label, Label: label, Status: tenant.Active})
 	}
 	if c.Tenants.Admit == "any" {
 		return tenant.Any{Registry: list}

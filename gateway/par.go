@@ -54,12 +54,7 @@ func (g *Gateway) pushed(w http.ResponseWriter, r *request, iss []*upstream.Issu
 		return
 	}
 	t := g.begin(app, to, issuer, ps)
-	next, bad := g.toProvider(r, app, to, issuer, ps, &t)
-	if bad != nil {
-		g.refuseJSON(w, r, bad)
-		return
-	}
-	setBody(r, next.Encode())
+	setBody(r, g.toProvider(app, to, issuer, ps, &t).Encode())
 	r.modify = func(resp *http.Response) error { return g.sealRequestURI(resp, issuer, t) }
 	g.pass(w, r)
 }

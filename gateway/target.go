@@ -85,10 +85,7 @@ func plainPath(path string) (string, error) {
 	p = strings.ReplaceAll(p, `\`, "/")
 	var b strings.Builder
 	for segment := range strings.SplitSeq(p, "/") {
-		// An encoded ? or # ends the path for servers that decode first.
-		if i := strings.IndexAny(segment, ";?#"); i >= 0 {
-			segment = segment[:i]
-		}
+		segment, _, _ = strings.Cut(segment, ";")
 		switch segment {
 		case "":
 			continue

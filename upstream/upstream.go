@@ -52,11 +52,9 @@ const (
 	EndSession    Endpoint = "end_session_endpoint"
 	Registration  Endpoint = "registration_endpoint"
 	JWKS          Endpoint = "jwks_uri"
-	Userinfo      Endpoint = "userinfo_endpoint"
-	Revocation    Endpoint = "revocation_endpoint"
 )
 
-var endpoints = []Endpoint{Authorization, Token, PAR, EndSession, Registration, JWKS, Userinfo, Revocation}
+var endpoints = []Endpoint{Authorization, Token, PAR, EndSession, Registration, JWKS}
 
 // Issuer is one issuer of the provider, as its document describes it.
 type Issuer struct {

@@ -21,6 +21,7 @@ import (
 // fields are its flags and whose Run method does the work, and a line here.
 // Run may ask for *terminal, and returns a *failure where it knows what to do.
 type commands struct {
+	Demo        demoCommand        `cmd:"" help:"Run the whole thing on this machine, with nothing to configure."`
 	Serve       serveCommand       `cmd:"" help:"Run the door."`
 	Check       checkCommand       `cmd:"" help:"Validate the configuration and say what it means."`
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`

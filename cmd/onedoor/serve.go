@@ -57,7 +57,7 @@ func (c *serveCommand) Run(t *terminal) error {
 		return found(err, "the database holds the keys that logins are sealed with: give `database` a path that can be written")
 	}
 	defer db.Close()
-	d, err := newDoor(t.ctx, cfg, db, log)
+	d, err := newDoor(t.ctx, cfg, db, log, nil)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,6 @@ type door struct {
 	gateway  *gateway.Gateway
 	provider *upstream.Provider
 	inside   *provider.Provider // nil before another's
-	db       *store.DB
 	servers  []*server
 	log      *slog.Logger
 }
@@ -86,8 +85,9 @@ type server struct {
 	tls    bool
 }
 
-// newDoor puts the parts together. It opens no socket and asks nobody.
-func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Logger) (*door, error) {
+// newDoor puts the parts together. It opens no socket and asks nobody. around,
+// where there is one, is put around the provider inside.
+func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Logger, around func(http.Handler) http.Handler) (*door, error) {
 	keys, err := db.SealKeys(ctx)
 	if err != nil {
 		return nil, found(err, "")
@@ -104,12 +104,14 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
 		CAFile: cfg.Provider.CAFile, Log: log, Now: time.Now,
 	}
-	d := &door{log: log, db: db}
+	d := &door{log: log}
 	if cfg.Provider.Embedded != nil {
 		if d.inside, err = embedded(ctx, cfg, db, log); err != nil {
 			return nil, found(err, "")
 		}
-		options.Handler = d.inside.Handler()
+		if options.Handler = d.inside.Handler(); around != nil {
+			options.Handler = around(options.Handler)
+		}
 	} else if options.URL, err = url.Parse(cfg.Provider.Upstream); err != nil {
 		return nil, found(err, "")
 	}
@@ -117,7 +119,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 		return nil, errors.Join(found(err, ""), d.close())
 	}
 	d.gateway = gateway.New(gateway.Options{
-		PublicOrigin: cfg.PublicURL, Directory: directory, Provider: d.provider, Ring: ring, States: db,
+		PublicOrigin: cfg.PublicURL, Directory: directory, Provider: d.provider, Ring: ring,
 		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
 		Log: log, Now: time.Now,
 	})
@@ -173,10 +175,6 @@ func (d *door) run(ctx context.Context) error {
 		if err := d.provider.Run(providing); errors.As(err, &wrong) {
 			return found(err, "the provider must know its public name; Keycloak: --hostname="+d.gateway.PublicOrigin+" --proxy-headers=xforwarded")
 		}
-		return nil
-	})
-	group.Go(func() error {
-		d.db.PruneUntil(failed, d.log)
 		return nil
 	})
 	for _, s := range d.servers {
