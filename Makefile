@@ -9,7 +9,7 @@ export HOME := $(if $(and $(HOME),$(wildcard $(HOME)/.)),$(HOME),$(CACHE)/home)
 LINT := $(CACHE)/bin/golangci-lint
 GOFUMPT := $(CACHE)/bin/gofumpt
 
-.PHONY: build test deps fmt lint vet hermetic race fuzz-seeds fuzz e2e clean
+.PHONY: build test deps fmt lint vet hermetic race fuzz-seeds fuzz e2e mutants clean
 
 build:
 	go build -trimpath -o onedoor ./cmd/onedoor
@@ -62,6 +62,10 @@ fuzz:
 e2e:
 	@tools/deps e2e
 	go test -tags e2e -count 1 -timeout 20m -v $(E2EFLAGS) ./e2e/
+
+# Takes each rule out and shows that a test misses it.
+mutants:
+	go -C tools run ./mutants $(MUTANTSFLAGS) ../testdata/mutants.txt
 
 clean:
 	rm -rf onedoor .cache

@@ -291,22 +291,25 @@ func (d *decoder) tenants(c *Config) {
 	for i, label := range t.Reserved {
 		d.label(index("tenants.reserved", i), label)
 	}
-	for _, label := range c.ownLabels() {
+	own := c.ownLabels()
+	for _, label := range own {
 		if !slices.Contains(t.Reserved, label) {
 			t.Reserved = append(t.Reserved, label)
 		}
 	}
+	seen := make(map[string]bool, len(t.List))
 	for i, label := range t.List {
 		at := index("tenants.list", i)
 		d.label(at, label)
 		switch {
-		case slices.Contains(t.List[:i], label):
+		case seen[label]:
 			d.wrong(at, fmt.Sprintf("%q is given twice", label), "keep one of the two")
-		case slices.Contains(c.ownLabels(), label):
+		case slices.Contains(own, label):
 			d.wrong(at, fmt.Sprintf("%q would have the door's own origin as its site", label), "choose another label for the tenant")
 		case slices.Contains(t.Reserved, label):
 			d.wrong(at, fmt.Sprintf("%q is reserved", label), "remove it here or from reserved")
 		}
+		seen[label] = true
 	}
 }
 

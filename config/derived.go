@@ -83,9 +83,9 @@ func (c *Config) Directory(registry tenant.Registry) (*tenant.Directory, error) 
 // Registry is the tenants of `list`, and where `admit` is any, every label that
 // fits. What a database knows is a registry of its own.
 func (c *Config) Registry() tenant.Registry {
-	var list tenant.List
+	list := make(tenant.Labels, len(c.Tenants.List))
 	for _, label := range c.Tenants.List {
-		list = append(list, tenant.Tenant{ID: label, Label: label, Status: tenant.Active})
+		list[label] = struct{}{}
 	}
 	if c.Tenants.Admit == "any" {
 		return tenant.Any{Registry: list}

@@ -11,10 +11,6 @@ import (
 	"onedoor/upstream"
 )
 
-// maxState bounds the state that an app may send, in octets. Beyond it there is
-// no honest use, and the seal has to come back in a URL.
-const maxState = 8 << 10
-
 // authorize takes an authorization request (RFC 6749 §4.1.1) in transparent
 // mode: it checks the app's own redirect URI, puts the registered one in its
 // place and a sealed state in the place of the app's, and lets the request go
@@ -62,10 +58,15 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.I
 		return
 	}
 	t := g.begin(app, to, issuer, ps)
+	next, bad := g.toProvider(r, app, to, issuer, ps, &t)
+	if bad != nil {
+		g.answerError(w, r, to, issuer, ps, bad)
+		return
+	}
 	if t.bound {
 		g.bind(w, r, &t)
 	}
-	g.send(r, g.toProvider(app, to, issuer, ps, &t))
+	g.send(r, next)
 	g.pass(w, r)
 }
 
@@ -91,11 +92,7 @@ func (g *Gateway) checkTarget(r *request, app *tenant.App, ps oidc.Params) (tena
 	if name := ps.Alias(); name != "" {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias", Description: "a parameter's name is written in a way that some would read as another's"}
 	}
-	uri := ps.Get("redirect_uri")
-	if uri == "" {
-		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: "redirect_uri.missing", Description: "redirect_uri is missing"}
-	}
-	to, no := g.Directory.RedirectURI(r.Context(), app, uri)
+	to, no := g.Directory.RedirectURI(r.Context(), app, ps.Get("redirect_uri"))
 	if no != nil {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Description: "redirect_uri is not registered for this client", Cause: no}
 	}
@@ -188,9 +185,12 @@ func (g *Gateway) begin(app *tenant.App, to tenant.Target, issuer *upstream.Issu
 
 // toProvider is the request as the provider gets it. What is ours changes in its
 // place, the rest stays.
-func (g *Gateway) toProvider(app *tenant.App, to tenant.Target, issuer *upstream.Issuer, ps oidc.Params, t *transaction) oidc.Params {
-	ps = ps.Set("redirect_uri", app.RegisteredRedirectURI)
-	ps = ps.Set("state", g.Ring.Seal(seal.State, issuer.ID, t.encode()))
+func (g *Gateway) toProvider(r *request, app *tenant.App, to tenant.Target, issuer *upstream.Issuer, ps oidc.Params, t *transaction) (oidc.Params, *oidc.Error) {
+	state, bad := g.sealState(r, seal.State, issuer, t)
+	if bad != nil {
+		return nil, bad
+	}
+	ps = ps.Set("redirect_uri", app.RegisteredRedirectURI).Set("state", state)
 	if t.pkce == pkceDoor {
 		// The provider's code is then worth nothing outside this transaction:
 		// without it, whoever has somebody's raw code could have us seal it
@@ -203,7 +203,7 @@ func (g *Gateway) toProvider(app *tenant.App, to tenant.Target, issuer *upstream
 			ps = ps.Set(p.Name, p.Value)
 		}
 	}
-	return ps
+	return ps, nil
 }
 
 // answerError sends an authorization error to the redirect URI, which has been

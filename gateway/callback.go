@@ -66,6 +66,10 @@ func (g *Gateway) callback(w http.ResponseWriter, r *request) {
 		g.refuseAndReturn(w, r, page.WrongBrowser, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.browser"})
 		return
 	}
+	if bad := g.recall(r, issuer, &t); bad != nil {
+		g.refuseAndReturn(w, r, page.LoginExpired, to, bad)
+		return
+	}
 	g.unbind(w, &t)
 	respond(w, r.Request, to.URI, g.response(issuer, ps, &t), t.formPost)
 }

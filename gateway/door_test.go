@@ -18,10 +18,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"onedoor/horizon"
 	"onedoor/tenant"
 	"onedoor/upstream"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // door is a running door before a fake provider, on real sockets.
 type door struct {
@@ -258,14 +262,15 @@ func (l *logBuffer) String() string {
 // fakeProvider has the metadata of an issuer, which follows the request's Host
 // and X-Forwarded-Proto as authentik's does, and echoes everything else.
 func fakeProvider(issuer string) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+upstream.ConfigurationPath(issuer), func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI != upstream.ConfigurationPath(issuer) && r.RequestURI != upstream.OAuthPaths(issuer)[0] {
+			echo(w, r)
+			return
+		}
 		origin := r.Header.Get("X-Forwarded-Proto") + "://" + r.Host
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, strings.NewReplacer("ORIGIN", origin, "ISSUER", origin+issuer, "BASE", origin+strings.TrimSuffix(issuer, "/")).Replace(sampleDocument))
 	})
-	mux.HandleFunc("/", echo)
-	return mux
 }
 
 // sampleDocument has something of everything.
@@ -278,7 +283,7 @@ const sampleDocument = `{"issuer":"ISSUER","authorization_endpoint":"BASE/protoc
 
 // echo answers with the request as it arrived.
 func echo(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/nothing") || strings.HasPrefix(r.URL.Path, "/tenants") || strings.HasPrefix(r.URL.Path, "/Tenants") || strings.HasPrefix(r.URL.Path, "/x") {
+	if strings.Contains(r.URL.Path, "/.well-known/o") || strings.HasPrefix(r.URL.Path, "/tenants") || strings.HasPrefix(r.URL.Path, "/Tenants") || strings.HasPrefix(r.URL.Path, "/x") {
 		http.Error(w, "no such page", http.StatusNotFound)
 		return
 	}

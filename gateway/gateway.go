@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"onedoor/horizon"
 	"onedoor/page"
 	"onedoor/seal"
@@ -30,6 +32,7 @@ type Options struct {
 	Directory    *tenant.Directory
 	Provider     *upstream.Provider
 	Ring         *seal.Ring
+	States       States        // for states that are too long to travel; nil refuses them
 	LoginTTL     time.Duration // how long a person may take to log in
 	CodeTTL      time.Duration // how long an app may take to redeem the code
 	Exposed      []string      // private paths of the provider that are open all the same
@@ -42,6 +45,8 @@ type Gateway struct {
 	Options
 	documents sync.Map // document -> *rendered
 	draining  atomic.Bool
+
+	longStates *rate.Limiter
 }
 
 // New makes a Gateway.
@@ -52,7 +57,7 @@ func New(o Options) *Gateway {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Gateway{Options: o}
+	return &Gateway{Options: o, longStates: rate.NewLimiter(longStatesEachSecond, longStatesAtOnce)}
 }
 
 // Drain makes the door say that it is not ready, so that balancers send
@@ -72,6 +77,8 @@ type request struct {
 	path, query string
 	route       string // for the log
 	endpoint    upstream.Endpoint
+
+	ownCORS bool // the door has said which scripts may read the answer
 
 	// modify, where set, changes the provider's answer before it is sent on.
 	modify func(*http.Response) error
@@ -157,12 +164,18 @@ func (g *Gateway) takePart(w *recorder, r *request, iss []*upstream.Issuer) {
 			g.endSession(w, r, iss)
 		}
 		return
-	case upstream.Token:
-		g.token(w, r, iss)
-		return
-	case upstream.PAR:
-		g.pushed(w, r, iss)
-		return
+	case upstream.Token, upstream.PAR, upstream.Userinfo, upstream.Revocation:
+		if g.cors(w, r) {
+			return
+		}
+		switch r.endpoint {
+		case upstream.Token:
+			g.token(w, r, iss)
+			return
+		case upstream.PAR:
+			g.pushed(w, r, iss)
+			return
+		}
 	case upstream.Registration:
 		if !g.exposed(r.path) {
 			g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"registration.closed", r.path, "provider.expose to name it"})

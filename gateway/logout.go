@@ -57,8 +57,12 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.size"})
 		return
 	}
-	g.send(r, ps.Set("post_logout_redirect_uri", app.RegisteredLogoutURI).
-		Set("state", g.Ring.Seal(seal.Logout, issuer.ID, t.encode())))
+	state, bad := g.sealState(r, seal.Logout, issuer, &t)
+	if bad != nil {
+		g.refuse(w, r, status(bad), page.LogoutRefused, bad)
+		return
+	}
+	g.send(r, ps.Set("post_logout_redirect_uri", app.RegisteredLogoutURI).Set("state", state))
 	g.pass(w, r)
 }
 
@@ -131,6 +135,10 @@ func (g *Gateway) loggedOut(w http.ResponseWriter, r *request) {
 	}
 	if err != nil {
 		g.refuseAndReturn(w, r, page.LogoutRefused, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.expired", Cause: err})
+		return
+	}
+	if bad := g.recall(r, issuer, &t); bad != nil {
+		g.refuseAndReturn(w, r, page.LogoutRefused, to, bad)
 		return
 	}
 	ps := f.params.Without("state")

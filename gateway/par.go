@@ -54,7 +54,12 @@ func (g *Gateway) pushed(w http.ResponseWriter, r *request, iss []*upstream.Issu
 		return
 	}
 	t := g.begin(app, to, issuer, ps)
-	setBody(r, g.toProvider(app, to, issuer, ps, &t).Encode())
+	next, bad := g.toProvider(r, app, to, issuer, ps, &t)
+	if bad != nil {
+		g.refuseJSON(w, r, bad)
+		return
+	}
+	setBody(r, next.Encode())
 	r.modify = func(resp *http.Response) error { return g.sealRequestURI(resp, issuer, t) }
 	g.pass(w, r)
 }

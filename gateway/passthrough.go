@@ -77,6 +77,10 @@ func (g *Gateway) receive(w http.ResponseWriter, r *request, resp *http.Response
 		g.readableByScripts(h, r)
 	case upstream.Authorization, upstream.EndSession:
 		dropCORS(h) // browsers go there, scripts do not (THREATS rule 19)
+	default:
+		if r.ownCORS {
+			dropCORS(h)
+		}
 	}
 	if rec, ok := w.(*recorder); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		rec.status = resp.StatusCode // what follows is hijacked

@@ -85,7 +85,10 @@ func plainPath(path string) (string, error) {
 	p = strings.ReplaceAll(p, `\`, "/")
 	var b strings.Builder
 	for segment := range strings.SplitSeq(p, "/") {
-		segment, _, _ = strings.Cut(segment, ";")
+		// An encoded ? or # ends the path for servers that decode first.
+		if i := strings.IndexAny(segment, ";?#"); i >= 0 {
+			segment = segment[:i]
+		}
 		switch segment {
 		case "":
 			continue

@@ -32,6 +32,7 @@ type transaction struct {
 	bound       bool   // to the browser that began it
 	state       string // the app's own
 	hasState    bool   // absent is not empty
+	kept        bool   // the state is too long to travel and is kept in the States, under id
 	code        string // the provider's: in a sealed code its code, in a pushed request its request_uri
 }
 
@@ -46,6 +47,7 @@ const (
 	flagState byte = 1 << iota
 	flagFormPost
 	flagBound
+	flagKept
 )
 
 var errPayload = errors.New("sealed payload has another shape")
@@ -63,6 +65,9 @@ func (t *transaction) encode() []byte {
 	if t.bound {
 		flags |= flagBound
 	}
+	if t.kept {
+		flags |= flagKept
+	}
 	b = append(b, flags, byte(t.pkce), t.keyID)
 	b = append(b, t.id[:]...)
 	for _, s := range []string{t.clientID, t.redirectURI, t.tenantID, t.state, t.code} {
@@ -79,7 +84,8 @@ func decodeTransaction(b []byte) (transaction, error) {
 	}
 	flags := b[0]
 	t.pkce, t.keyID = pkce(b[1]), b[2]
-	t.hasState, t.formPost, t.bound = flags&flagState != 0, flags&flagFormPost != 0, flags&flagBound != 0
+	t.hasState, t.formPost = flags&flagState != 0, flags&flagFormPost != 0
+	t.bound, t.kept = flags&flagBound != 0, flags&flagKept != 0
 	b = b[3:]
 	b = b[copy(t.id[:], b):]
 	for _, s := range []*string{&t.clientID, &t.redirectURI, &t.tenantID, &t.state, &t.code} {

@@ -103,6 +103,9 @@ type bed struct {
 	keys    []seal.Key
 	door    *door
 	cookies map[string]string
+	states  memory
+
+	metadata string // of the provider, on PKCE
 
 	mu      sync.Mutex
 	seen    []recorded
@@ -121,7 +124,8 @@ func newAuthorizeBed(t *testing.T, v *authorizeVectors) *bed {
 	b := &bed{
 		T: t, v: v, now: time.Unix(1_800_000_000, 0), cookies: map[string]string{},
 		codes: map[string]string{}, handles: map[string]string{},
-		keys: []seal.Key{{ID: 1, Secret: bytes.Repeat([]byte{1}, seal.KeySize)}},
+		keys:     []seal.Key{{ID: 1, Secret: bytes.Repeat([]byte{1}, seal.KeySize)}},
+		metadata: `"code_challenge_methods_supported":["S256"]`,
 	}
 	site, err := tenant.ParseTemplate("https://{tenant}.example.com", tenant.Environment{Production: true})
 	if err != nil {
@@ -161,6 +165,7 @@ func (b *bed) build() {
 		directory: &tenant.Directory{Apps: b.apps, Registry: b.tenants, Reserved: []string{"auth", "www"}, Door: []string{vectorIssuer}},
 		gateway: func(o *Options) {
 			o.Ring, o.LoginTTL, o.CodeTTL, o.Now = ring, time.Hour, 2*time.Minute, now
+			o.States = &b.states
 		},
 	})
 }
@@ -172,8 +177,8 @@ func (b *bed) provider(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	if r.URL.Path == "/.well-known/openid-configuration" {
 		fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":%q,"token_endpoint":%q,"pushed_authorization_request_endpoint":%q,"end_session_endpoint":%q,
-			"authorization_response_iss_parameter_supported":true,"code_challenge_methods_supported":["S256"]}`,
-			vectorIssuer, vectorIssuer+"/authorize", vectorIssuer+"/token", vectorIssuer+"/par", vectorIssuer+"/logout")
+			"authorization_response_iss_parameter_supported":true,%s}`,
+			vectorIssuer, vectorIssuer+"/authorize", vectorIssuer+"/token", vectorIssuer+"/par", vectorIssuer+"/logout", b.metadata)
 		return
 	}
 	b.mu.Lock()

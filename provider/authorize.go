@@ -103,7 +103,6 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	r2 := r.Clone(context.WithValue(r.Context(), exchangeKey{}, x))
 	r2.Method, r2.Body = http.MethodGet, http.NoBody
-	r2.Header.Del("Content-Type")
 	r2.URL.RawQuery = ps.Encode()
 	p.front(w, r2, x)
 }

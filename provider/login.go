@@ -230,7 +230,7 @@ func (p *Provider) showLogin(w http.ResponseWriter, r *http.Request, x *exchange
 		name = c.ID
 	}
 	err := page.Write(w, r, status, page.Page{
-		Lang: view.Lang, Title: view.T("login.title"), Site: texts.Text(view.Lang, "login.site", map[string]string{"client": name}),
+		Lang: view.Lang, Title: view.T("login.title"), Site: name, // who asks (THREATS T-28)
 		Body: loginBody, Data: view, Forms: page.AnyTarget,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"encoding/base64"
 	"html"
 	"net/http"
 	"net/url"
@@ -92,6 +93,14 @@ func TestARefreshTokenRotates(t *testing.T) {
 	status, second := w.refresh(first)
 	if status != http.StatusOK || second["refresh_token"] == first || second["id_token"] == nil {
 		t.Fatalf("%d %v", status, second)
+	}
+	for name, want := range map[string]bool{toString(tokens["id_token"]): true, toString(second["id_token"]): false} {
+		_, payload, _ := strings.Cut(name, ".")
+		payload, _, _ = strings.Cut(payload, ".")
+		claims, err := base64.RawURLEncoding.DecodeString(payload)
+		if err != nil || strings.Contains(string(claims), `"nonce"`) != want {
+			t.Errorf("%s %v: nonce %v wanted", claims, err, want) // OIDC Core §12.2
+		}
 	}
 	next, _ := second["refresh_token"].(string)
 	status, third := w.refresh(next)

@@ -42,8 +42,8 @@ type Options struct {
 	// Now is the clock of sessions and throttles; the engine has its own.
 	// Default: time.Now.
 	Now func() time.Time
-	// Address returns the address that a request comes from, by which failed
-	// logins are counted. Default: the request's RemoteAddr, which behind a proxy
+	// Address returns the IP address that a request comes from, by which failed
+	// logins are counted; IPv6 ones are counted by /64. Default: the request's RemoteAddr, which behind a proxy
 	// is the proxy's. It is the door's business which header may be believed.
 	Address func(*http.Request) string
 }
@@ -56,7 +56,6 @@ const (
 	tokenLifetime   = 10 * time.Minute    // of ID and access tokens
 	refreshLifetime = 30 * 24 * time.Hour // since the last use
 	pushedLifetime  = 90 * time.Second    // of a pushed request (RFC 9126 §2.2)
-	pruneEvery      = 10 * time.Minute
 )
 
 // Provider is an OpenID Provider. Close it when its handler is not used any
@@ -109,6 +108,8 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if p.address == nil {
 		p.address = remoteAddress
 	}
+	address := p.address
+	p.address = func(r *http.Request) string { return network(address(r)) }
 	if p.keys, err = newKeyRing(ctx, p.store, p.now); err != nil {
 		return nil, err
 	}
@@ -121,7 +122,6 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = stop
 	p.done.Go(func() { p.keys.makeRSA(background, p.log) })
-	p.done.Go(func() { p.prune(background) })
 	return p, nil
 }
 
@@ -141,24 +141,6 @@ func checkIssuer(issuer string) (*url.URL, error) {
 		return nil, fmt.Errorf("issuer %q: leave out user name, query, fragment and final slash (OIDC Discovery §3)", issuer)
 	}
 	return u, nil
-}
-
-// prune removes what has expired, now and then.
-func (p *Provider) prune(ctx context.Context) {
-	ticks := time.NewTicker(pruneEvery)
-	defer ticks.Stop()
-	for {
-		// Expired rows are refused anyhow, so a minute of grace costs nothing and
-		// spares replicas whose clocks differ.
-		if err := p.store.Prune(ctx, p.now().Add(-time.Minute).Unix()); err != nil && ctx.Err() == nil {
-			p.log.Warn("expired logins and grants were not pruned", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-		}
-	}
 }
 
 // Handler serves every endpoint, all under the issuer's path.
@@ -207,15 +189,15 @@ func only(allow string, h http.Handler) http.Handler {
 	})
 }
 
-// remoteAddress is the request's network: IPv6 callers own a /64.
 func remoteAddress(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		host = r.RemoteAddr
+		return r.RemoteAddr
 	}
-	return network(host)
+	return host
 }
 
+// network is what one caller owns: an IPv4 address, or an IPv6 /64.
 func network(host string) string {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {

@@ -35,7 +35,7 @@ const KeySize = 32
 
 // MaxText bounds what Open looks at, in characters. Nothing that we seal comes
 // near it; a longer text is an attacker's.
-const MaxText = 8192
+const MaxText = 16 << 10
 
 // skew is how far the clocks of two replicas may be apart.
 const skew = 60 * time.Second
@@ -50,7 +50,10 @@ const (
 	Code   Purpose = "code"   // handed to the app in place of the provider's code
 	Logout Purpose = "logout" // the state of a logout
 	Pushed Purpose = "pushed" // handed to the app in place of the provider's request_uri
+	Kept   Purpose = "kept"   // a state that is too long to travel, at rest
 )
+
+var purposes = []Purpose{State, Code, Logout, Pushed, Kept}
 
 // ErrOpen is all that Open says of a value that it does not open. Which of key,
 // purpose, change or age it was is nobody's business.
@@ -94,7 +97,7 @@ func NewRing(now func() time.Time, keys ...Key) (*Ring, error) {
 			return nil, fmt.Errorf("sealing key id %d stands twice", k.ID)
 		}
 		rk := ringKey{id: k.ID, aeads: map[Purpose]cipher.AEAD{}}
-		for _, p := range []Purpose{State, Code, Logout, Pushed} {
+		for _, p := range purposes {
 			sub, err := subkey(k.Secret, string(p))
 			if err != nil {
 				return nil, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -92,6 +94,7 @@ func (db *DB) Prune(ctx context.Context, before int64) error {
 			`DELETE FROM grants WHERE expires_at < $1`,
 			`DELETE FROM auth_sessions WHERE expires_at < $1`,
 			`DELETE FROM browser_sessions WHERE expires_at < $1`,
+			`DELETE FROM long_states WHERE expires_at < $1`,
 		} {
 			if _, err := tx.ExecContext(ctx, query, before); err != nil {
 				return err
@@ -99,6 +102,24 @@ func (db *DB) Prune(ctx context.Context, before int64) error {
 		}
 		return nil
 	})
+}
+
+// PruneUntil prunes every ten minutes until ctx ends. Expired rows are refused
+// anyhow, so a minute of grace costs nothing and spares replicas whose clocks
+// differ.
+func (db *DB) PruneUntil(ctx context.Context, log *slog.Logger) {
+	ticks := time.NewTicker(10 * time.Minute)
+	defer ticks.Stop()
+	for {
+		if err := db.Prune(ctx, time.Now().Add(-time.Minute).Unix()); err != nil && ctx.Err() == nil {
+			log.Warn("what expired was not pruned", slog.String("error", err.Error()))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+	}
 }
 
 // isUnique says that a UNIQUE column would hold a value twice.

@@ -80,6 +80,26 @@ func (d *Directory) bySite(ctx context.Context, app *App, site string) (Tenant, 
 	return t, nil
 }
 
+// Site says whether an origin is, at this moment, the site of an active tenant
+// of an app in transparent mode, or of one of its exact redirect URIs: scripts
+// from there may read what the app's own requests bring.
+func (d *Directory) Site(ctx context.Context, origin string) bool {
+	for _, app := range d.Apps {
+		if app.Mode != Transparent {
+			continue
+		}
+		if _, no := d.bySite(ctx, app, origin); no == nil {
+			return true
+		}
+		for _, uri := range app.RedirectURIs {
+			if rest, ok := strings.CutPrefix(uri, origin); ok && strings.HasPrefix(uri, "http") && (rest == "" || rest[0] == '/' || rest[0] == '?') {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // site is the origin of a tenant's site for the app.
 func site(app *App, t Tenant) string {
 	if s := t.Sites[app.Name]; s != "" {

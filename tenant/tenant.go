@@ -67,7 +67,7 @@ func ValidLabel(s string) bool {
 	return true
 }
 
-// List is a registry of a few tenants that the configuration names.
+// List is a registry of a few tenants, looked through one by one.
 type List []Tenant
 
 // ByLabel finds the tenant of that label.
@@ -83,6 +83,23 @@ func (l List) BySite(_ context.Context, app, origin string) (Tenant, error) {
 	if i := slices.IndexFunc(l, func(t Tenant) bool { return t.Sites[app] == origin }); i >= 0 {
 		return l[i], nil
 	}
+	return Tenant{}, ErrUnknown
+}
+
+// Labels is a registry of active tenants that are nothing but their labels. A
+// lookup costs the same, however many there are.
+type Labels map[string]struct{}
+
+// ByLabel finds the tenant of that label.
+func (l Labels) ByLabel(_ context.Context, label string) (Tenant, error) {
+	if _, ok := l[label]; ok {
+		return Tenant{ID: label, Label: label, Status: Active}, nil
+	}
+	return Tenant{}, ErrUnknown
+}
+
+// BySite finds nobody: the sites of these tenants are the app's template's.
+func (l Labels) BySite(context.Context, string, string) (Tenant, error) {
 	return Tenant{}, ErrUnknown
 }
 

@@ -79,6 +79,32 @@ func TestARefusalSaysHowNearItWas(t *testing.T) {
 	}
 }
 
+// Byte-equality would refuse these as well; the rule that refuses first is the
+// one that holds when somebody registers such an address.
+func TestWhatParsersDisagreeOnIsRefusedBeforeItIsCompared(t *testing.T) {
+	d := shop(t)
+	for _, uri := range []string{
+		"", "https://acme.example.com\\@evil.test/cb", "https://acme.example.com/cb#", "https://acme.example.com/%zz",
+		"https://acme.example.com/c b", "https://acme.example.com/\tcb", "https://acme.example.com/é", "https://acme.example.com/{a}",
+	} {
+		d.Apps[0].RedirectURIs = []string{uri}
+		if _, no := d.RedirectURI(context.Background(), d.Apps[0], uri); no == nil || no.Rule != "redirect_uri.malformed" {
+			t.Errorf("%q: %v", uri, no)
+		}
+	}
+}
+
+func TestOnlyNativeAppsMayChooseTheirPort(t *testing.T) {
+	d, ctx := shop(t), context.Background()
+	d.Apps[0].RedirectURIs = []string{"http://127.0.0.1/callback"}
+	for typ, ok := range map[Type]bool{Native: true, Public: false, Confidential: false} {
+		d.Apps[0].Type = typ
+		if _, no := d.RedirectURI(ctx, d.Apps[0], "http://127.0.0.1:51004/callback"); (no == nil) != ok {
+			t.Errorf("%s: %v", typ, no)
+		}
+	}
+}
+
 func TestALogoutEndsOnALogoutPathOnly(t *testing.T) {
 	d, ctx := shop(t), context.Background()
 	for uri, ok := range map[string]bool{

@@ -52,9 +52,11 @@ const (
 	EndSession    Endpoint = "end_session_endpoint"
 	Registration  Endpoint = "registration_endpoint"
 	JWKS          Endpoint = "jwks_uri"
+	Userinfo      Endpoint = "userinfo_endpoint"
+	Revocation    Endpoint = "revocation_endpoint"
 )
 
-var endpoints = []Endpoint{Authorization, Token, PAR, EndSession, Registration, JWKS}
+var endpoints = []Endpoint{Authorization, Token, PAR, EndSession, Registration, JWKS, Userinfo, Revocation}
 
 // Issuer is one issuer of the provider, as its document describes it.
 type Issuer struct {

@@ -75,6 +75,7 @@ type door struct {
 	gateway  *gateway.Gateway
 	provider *upstream.Provider
 	inside   *provider.Provider // nil before another's
+	db       *store.DB
 	servers  []*server
 	log      *slog.Logger
 }
@@ -104,7 +105,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
 		CAFile: cfg.Provider.CAFile, Log: log, Now: time.Now,
 	}
-	d := &door{log: log}
+	d := &door{log: log, db: db}
 	if cfg.Provider.Embedded != nil {
 		if d.inside, err = embedded(ctx, cfg, db, log); err != nil {
 			return nil, found(err, "")
@@ -119,7 +120,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 		return nil, errors.Join(found(err, ""), d.close())
 	}
 	d.gateway = gateway.New(gateway.Options{
-		PublicOrigin: cfg.PublicURL, Directory: directory, Provider: d.provider, Ring: ring,
+		PublicOrigin: cfg.PublicURL, Directory: directory, Provider: d.provider, Ring: ring, States: db,
 		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
 		Log: log, Now: time.Now,
 	})
@@ -175,6 +176,10 @@ func (d *door) run(ctx context.Context) error {
 		if err := d.provider.Run(providing); errors.As(err, &wrong) {
 			return found(err, "the provider must know its public name; Keycloak: --hostname="+d.gateway.PublicOrigin+" --proxy-headers=xforwarded")
 		}
+		return nil
+	})
+	group.Go(func() error {
+		d.db.PruneUntil(failed, d.log)
 		return nil
 	})
 	for _, s := range d.servers {

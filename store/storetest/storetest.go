@@ -331,7 +331,9 @@ func prune(t *testing.T, a, b *store.DB) {
 		must(t, a.SaveGrant(ctx, g))
 		must(t, a.SaveAuthSession(ctx, store.AuthSession{ID: id, Body: "{}", ExpiresAt: at}))
 		must(t, a.AddBrowserSession(ctx, store.BrowserSession{Hash: id, UserID: "u", ExpiresAt: at}, ""))
+		must(t, a.KeepState(ctx, id, "value of "+id, at))
 	}
+	is(t, b.KeepState(ctx, "prune-2000", "another", 2000), store.ErrExists)
 	must(t, b.Prune(ctx, 1500))
 	for id, want := range map[string]error{"prune-1000": store.ErrNotFound, "prune-2000": nil} {
 		_, err := a.Grant(ctx, id)
@@ -342,5 +344,10 @@ func prune(t *testing.T, a, b *store.DB) {
 		is(t, err, want)
 		_, err = a.BrowserSession(ctx, id)
 		is(t, err, want)
+		value, err := a.KeptState(ctx, id)
+		is(t, err, want)
+		if err == nil && value != "value of "+id {
+			t.Errorf("kept state is %q", value)
+		}
 	}
 }

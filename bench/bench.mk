@@ -1,0 +1,7 @@
+# What the door costs beside nginx and Caddy doing the same work; see
+# docs/performance.md. BENCH=quick takes under a minute.
+.PHONY: bench
+bench:
+	@tools/deps bench
+	$(MAKE) build
+	go run ./bench -door ./onedoor -out bench/result.json $(if $(filter quick,$(BENCH)),-quick)

@@ -1,0 +1,280 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+)
+
+//go:embed nginx.conf upstream.conf Caddyfile onedoor.yaml
+var configurations embed.FS
+
+const (
+	bodySize = 1536 // octets of a proxied answer
+	conns    = 64   // clients at once
+)
+
+// subject is one server under measurement: a port of a process.
+type subject struct {
+	*process
+	port    int
+	origin  string // what requests to it name as their Host, with http://
+	tenants []string
+	load    *load
+	dir     string
+}
+
+// lab is everything that runs during the benchmark.
+type lab struct {
+	dir      string
+	door     string // the program
+	upstream *subject
+	nginx    *subject
+	nginxLog *subject // the same nginx, on a port where it writes its access log
+	caddy    *subject
+	plain    *subject // the door, ten tenants, no line for a request
+	logging  *subject // the door, a line for each request
+	many     *subject // the door, as many tenants as its file holds
+}
+
+// settings are what the templates of the configurations are filled with.
+type settings struct {
+	Dir, Origin           string
+	Port, Upstream, Admin int
+	Log                   bool
+	Tenants               []string
+	Body                  string
+	Servers               []settings // nginx's ports
+}
+
+const (
+	few  = 10
+	many = 100_000 // what a configuration file of one megabyte holds
+)
+
+// labels makes n tenants.
+func labels(n int) []string {
+	l := make([]string, n)
+	for i := range l {
+		l[i] = fmt.Sprintf("t%05d", i)
+	}
+	return l
+}
+
+// open starts every server and waits until it answers.
+func (l *lab) open(ctx context.Context) (err error) {
+	if l.upstream, err = l.startUpstream(ctx); err != nil {
+		return err
+	}
+	if l.nginx, _, err = l.startNginx(ctx); err != nil {
+		return err
+	}
+	logged := *l.nginx
+	logged.port++ // see startNginx
+	l.nginxLog = &logged
+	if l.caddy, _, err = l.startCaddy(ctx); err != nil {
+		return err
+	}
+	for _, d := range []struct {
+		into    **subject
+		tenants int
+		log     bool
+	}{{&l.plain, few, false}, {&l.logging, few, true}, {&l.many, many, false}} {
+		if *d.into, _, err = l.startDoor(ctx, d.tenants, d.log); err != nil {
+			return err
+		}
+		if err = (*d.into).ready(ctx); err != nil {
+			return err
+		}
+	}
+	for _, s := range l.all() {
+		if s.load, err = connect(s.address(), conns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lab) all() []*subject {
+	var all []*subject
+	for _, s := range []*subject{l.upstream, l.nginx, l.nginxLog, l.caddy, l.plain, l.logging, l.many} {
+		if s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// close stops every server.
+func (l *lab) close() {
+	for _, s := range l.all() {
+		s.close()
+	}
+}
+
+func (s *subject) close() {
+	if s.load != nil {
+		s.load.close()
+	}
+	s.stop()
+}
+
+func (s *subject) address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+// start writes a configuration and runs the program with it until it gives the
+// answer that is asked for. The time is from before the program is started.
+func (l *lab) start(ctx context.Context, s settings, file string, first func(*subject) exchange, program string, args ...string) (*subject, time.Duration, error) {
+	var err error
+	if s.Dir, err = os.MkdirTemp(l.dir, "server-"); err != nil {
+		return nil, 0, err
+	}
+	if err := writeConfiguration(filepath.Join(s.Dir, file), file, s); err != nil {
+		return nil, 0, err
+	}
+	sub := &subject{port: s.Port, origin: s.Origin, tenants: s.Tenants, dir: s.Dir}
+	began := time.Now()
+	if sub.process, err = start(s.Dir, program, args...); err != nil {
+		return nil, 0, err
+	}
+	e := first(sub)
+	if _, err = sub.await(ctx, 500*time.Microsecond, func() error { return ask(s.Port, &e) }); err != nil {
+		sub.stop()
+		return nil, 0, err
+	}
+	return sub, time.Since(began), nil
+}
+
+func writeConfiguration(path, name string, s settings) error {
+	t, err := template.ParseFS(configurations, name)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.Execute(f, s), f.Close())
+}
+
+func (l *lab) startUpstream(ctx context.Context) (*subject, error) {
+	port, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	s := settings{Port: port, Origin: "http://127.0.0.1", Body: strings.Repeat("x", bodySize)}
+	sub, _, err := l.start(ctx, s, "upstream.conf", proxied, "nginx", "-p", ".", "-e", "stderr", "-c", "upstream.conf")
+	return sub, err
+}
+
+func (l *lab) startNginx(ctx context.Context) (*subject, time.Duration, error) {
+	port, err := freePorts(2)
+	if err != nil {
+		return nil, 0, err
+	}
+	s := settings{Port: port, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(few)}
+	s.Servers = []settings{{Port: port}, {Port: port + 1, Log: true}}
+	return l.start(ctx, s, "nginx.conf", firstRelay, "nginx", "-p", ".", "-e", "stderr", "-c", "nginx.conf")
+}
+
+func (l *lab) startCaddy(ctx context.Context) (*subject, time.Duration, error) {
+	port, err := freePorts(1)
+	if err != nil {
+		return nil, 0, err
+	}
+	s := settings{Port: port, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(few)}
+	return l.start(ctx, s, "Caddyfile", firstRelay, "caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+}
+
+func (l *lab) startDoor(ctx context.Context, tenants int, log bool) (*subject, time.Duration, error) {
+	port, err := freePorts(2)
+	if err != nil {
+		return nil, 0, err
+	}
+	s := settings{Port: port, Admin: port + 1, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(tenants), Log: log}
+	return l.start(ctx, s, "onedoor.yaml", firstRelay, l.door, "serve", "-c", "onedoor.yaml")
+}
+
+// once is a client that keeps no connection.
+var once = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// ready returns when the door has the provider's metadata.
+func (s *subject) ready(ctx context.Context) error {
+	_, err := s.await(ctx, 10*time.Millisecond, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address()+"/onedoor/health/ready", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := once.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
+		}
+		return nil
+	})
+	return err
+}
+
+// origin is a public origin that is http without harm (RFC 6761).
+func origin(port int) string { return fmt.Sprintf("http://auth.example.test:%d", port) }
+
+// freePorts finds n ports in a row that nobody listens on, and gives the first.
+func freePorts(n int) (int, error) {
+	for range 100 {
+		first, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port, free := first.Addr().(*net.TCPAddr).Port, true
+		for i := 1; i < n; i++ {
+			next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
+			if free = err == nil; !free {
+				break
+			}
+			_ = next.Close()
+		}
+		_ = first.Close()
+		if free {
+			return port, nil
+		}
+	}
+	return 0, errors.New("no free ports")
+}
+
+// accepted asks the upstream how many connections it has accepted, this one
+// with them.
+func (l *lab) accepted() (int, error) {
+	req, err := http.NewRequest(http.MethodGet, "http://"+l.upstream.address()+"/accepted", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := once.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return 0, err
+	}
+	// "Active connections: 2 \nserver accepts handled requests\n 7 7 9 \n…"
+	_, numbers, _ := strings.Cut(string(body), "requests\n")
+	var accepts int
+	if _, err := fmt.Sscan(numbers, &accepts); err != nil {
+		return 0, fmt.Errorf("the upstream's count of connections: %w in %q", err, body)
+	}
+	return accepts, nil
+}

@@ -1,0 +1,609 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/websocket"
+
+	"onedoor/horizon"
+	"onedoor/upstream"
+)
+
+// behind is a provider whose answers beside its metadata are a test's own.
+func behind(h http.HandlerFunc) http.Handler {
+	documents := fakeProvider("/realms/atlas")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/.well-known/") {
+			documents.ServeHTTP(w, r)
+			return
+		}
+		h(w, r)
+	})
+}
+
+func TestTheProviderSeesOurWordAndNobodyElses(t *testing.T) {
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
+	forged := []string{
+		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil.test", "X-Forwarded-Proto: gopher", "X-Forwarded-Port: 666",
+		"X-Forwarded-Prefix: /evil", "X-Forwarded-Server: evil.test", "X-Forwarded-Client-Cert: evil", "x-forwarded-user: evil",
+		"Forwarded: host=evil.test", "X-Real-IP: 6.6.6.6", "True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6", "Via: 1.1 evil.test",
+		"X-Host: evil.test", "X-Original-Host: evil.test", "X-Original-URL: /evil", "X-Rewrite-URL: /evil", "X-HTTP-Method-Override: DELETE",
+		"X-Forwarded-Scheme: evil", "X-Scheme: evil", "Front-End-Https: evil", "Remote-User: evil", "X-Remote-User: evil", "X-WEBAUTH-USER: evil",
+		"X-authentik-username: evil", "X-Auth-Request-Email: evil", "X-Client-Cert: evil", "Client-Cert: :evil:", "Client-Cert-Chain: :evil:",
+		"X-SSL-Client-Cert: evil", "SSL-Client-Cert: evil", "X-Client-Verify: evil", "X_Forwarded_Host: evil.test", "REMOTE_USER: evil",
+		"Proxy: http://evil.test", "X-Request-Id: evil",
+	}
+	for _, connection := range []string{"close", "close, X-Forwarded-Host, X-Forwarded-For, X-Forwarded-Proto, Host"} {
+		lines := append([]string{"Connection: " + connection, "X-Kept: yes", "Cookie: a=b; c=d", "Authorization: Bearer t", "DPoP: p"}, forged...)
+		a := d.get("auth.example.com", "/realms/atlas/account", lines...)
+		for _, bad := range []string{"evil", "6.6.6.6", "gopher", "666", "DELETE"} {
+			if strings.Contains(a.body, bad) {
+				t.Errorf("Connection: %s: the provider saw %q in\n%s", connection, bad, a.body)
+			}
+		}
+		for _, good := range []string{
+			"Host: auth.example.com\n", "X-Forwarded-Host: auth.example.com\r", "X-Forwarded-Proto: https\r", "X-Forwarded-Port: 443\r",
+			"X-Forwarded-For: 127.0.0.1\r", "X-Kept: yes\r", "Cookie: a=b; c=d\r", "Authorization: Bearer t\r", "Dpop: p\r",
+			"X-Request-Id: " + a.header.Get("X-Request-Id") + "\r",
+		} {
+			if !strings.Contains(a.body, good) {
+				t.Errorf("Connection: %s: the provider did not see %q in\n%s", connection, good, a.body)
+			}
+		}
+	}
+}
+
+func TestTheProviderSeesThePublicNameWhoeverAsks(t *testing.T) {
+	d := openDoor(t, setup{
+		listener: horizon.Listener{
+			Public: []string{testOrigin, "https://login.example.com"}, Internal: []string{"http://onedoor:9000"},
+			Forwarded: horizon.XForwarded, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		},
+		upstream: fakeProvider("/realms/atlas"),
+	})
+	for _, host := range []string{"onedoor:9000", "login.example.com", "auth.example.com"} {
+		if a := d.get(host, "/realms/atlas/account"); !strings.Contains(a.body, "Host: auth.example.com\n") || !strings.Contains(a.body, "X-Forwarded-Host: auth.example.com\r") {
+			t.Errorf("by %s: %d\n%s", host, a.status, a.body)
+		}
+	}
+	a := d.raw("10.1.2.3", "GET", []byte("GET /realms/atlas/account HTTP/1.1\r\nHost: auth.example.com\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.9\r\nConnection: close\r\n\r\n"))
+	if !strings.Contains(a.body, "X-Forwarded-For: 203.0.113.9\r") {
+		t.Errorf("the address of a trusted proxy's caller: %s", a.body)
+	}
+}
+
+func TestTargetsGoOnOctetForOctet(t *testing.T) {
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
+	for _, target := range []string{
+		"/realms/atlas/x?a=1&b=%zz&c;d=%20+&a=1", "/realms/atlas/%2F%41%c3%a9", "/realms/atlas/a;v=1/b", "/realms/atlas/a//b", "/?", "/", "/?a=/../", "/a?b={c}|d", "/a'b(c)*~!$&+,=:@",
+	} {
+		if a := d.get("auth.example.com", target); !strings.HasPrefix(a.body, "GET "+target+" HTTP/1.1\n") {
+			t.Errorf("%s: %d %.80s", target, a.status, a.body)
+		}
+	}
+}
+
+func TestOneAddressHasOneSpelling(t *testing.T) {
+	var passed atomic.Int64
+	d := openDoor(t, setup{upstream: behind(func(http.ResponseWriter, *http.Request) { passed.Add(1) })})
+	private := []string{"/admin", "/metrics", "/health", "/realms/master"}
+	spell := []func(string) string{
+		func(p string) string { return p },
+		func(p string) string { return p + "/" },
+		func(p string) string { return p + "/x" },
+		func(p string) string { return p + "?x" },
+		func(p string) string { return p + ";x=1" },
+		func(p string) string { return p + ";x=1/y" },
+		func(p string) string { return p + "%3bx" },
+		func(p string) string { return p + "%3fx" },
+		func(p string) string { return p + "%2fx" },
+		func(p string) string { return p + "%252fx" },
+		func(p string) string { return p + "%00" },
+		func(p string) string { return p + "%0a" },
+		func(p string) string { return p + "//" },
+		func(p string) string { return "/" + p },
+		func(p string) string { return "/." + p },
+		func(p string) string { return "/x/.." + p },
+		func(p string) string { return "/x/..;" + p },
+		func(p string) string { return "/x/..;a=b" + p },
+		func(p string) string { return "/x/%2e%2e" + p },
+		func(p string) string { return "/x/%2E." + p },
+		func(p string) string { return "/x/%252e%252e" + p },
+		func(p string) string { return "/x%2f..%2f" + p[1:] },
+		func(p string) string { return "/%2f" + p[1:] },
+		func(p string) string { return "/%5c" + p[1:] },
+		func(p string) string { return `/x\..\` + p[1:] },
+		func(p string) string { return "/x%5c..%5c" + p[1:] },
+		func(p string) string { return p + "/../x" },
+		func(p string) string { return p + "/%2e%2e/x" },
+		func(p string) string { return "/;" + p },
+		func(p string) string { return "/;a" + p },
+		func(p string) string { return "/%" + fmt.Sprintf("%02x", p[1]) + p[2:] },
+		func(p string) string { return "/%25" + fmt.Sprintf("%02x", p[1]) + p[2:] },
+		strings.ToUpper,
+		func(p string) string { return strings.ReplaceAll(p, "/", "//") },
+		func(p string) string { return "/" + strings.ReplaceAll(p[1:], "/", "%2F") },
+		func(p string) string { return "http://auth.example.com" + p },
+	}
+	for _, p := range private {
+		for _, s := range spell {
+			target := s(p)
+			a := d.get("auth.example.com", target)
+			if a.status != 403 && a.status != 400 && a.status != 404 || a.header.Get("Location") != "" {
+				t.Errorf("%s got %d", target, a.status)
+			}
+		}
+	}
+	for _, target := range []string{
+		"/realms/atlas/protocol/openid-connect/%74oken", "/realms/atlas/protocol/openid-connect//token", "/realms/atlas/protocol/openid-connect/token;x",
+		"/realms/atlas/protocol/x/../openid-connect/auth", "/realms/atlas%2fprotocol/openid-connect/auth", "/x%2f..%2fonedoor/callback", "/%6fnedoor/callback",
+		"/realms/atlas/%2ewell-known/openid-configuration", "/realms/other/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/realms/other",
+	} {
+		if a := d.get("auth.example.com", target); a.status != 400 && a.status != 404 {
+			t.Errorf("%s got %d", target, a.status)
+		}
+	}
+	if n := passed.Load(); n != 0 {
+		t.Errorf("%d of them reached the provider", n)
+	}
+	for _, target := range []string{"/administrator", "/healthy", "/realms/master2", "/realms/atlas/admin", "/x/admin", "/metricsx"} {
+		if a := d.get("auth.example.com", target); a.status != 200 {
+			t.Errorf("%s is closed: %d", target, a.status)
+		}
+	}
+}
+
+func TestClosedPathsOpenWhereTheOperatorSaysSo(t *testing.T) {
+	d := openDoor(t, setup{upstream: behind(func(http.ResponseWriter, *http.Request) {}), exposed: []string{"/admin", "/realms/master/account/"}})
+	for target, want := range map[string]int{
+		"/admin": 200, "/admin/x": 200, "/admin/../metrics": 400, "/admin/%2e%2e/metrics": 400, "/metrics": 403, "/realms/master/account": 200, "/realms/master": 403, "/realms/master/accounts": 403,
+		"/admin%2f..%2fmetrics": 400,
+	} {
+		if a := d.get("auth.example.com", target); a.status != want {
+			t.Errorf("%s got %d, want %d", target, a.status, want)
+		}
+	}
+}
+
+func TestCookiesOfTheProviderStayOnItsOwnHost(t *testing.T) {
+	for in, want := range map[string]string{
+		"a=b; Path=/; Domain=example.com; Secure; HttpOnly; SameSite=None": "a=b; Path=/; Secure; HttpOnly; SameSite=None",
+		"a=b;domain=.example.com;Secure":                                   "a=b;Secure",
+		"a=b; DOMAIN = example.com; domain=x":                              "a=b",
+		"domain=b; Path=/":                                                 "domain=b; Path=/",
+		"a=domain; Path=/domain":                                           "a=domain; Path=/domain",
+	} {
+		d := openDoor(t, setup{upstream: behind(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Add("Set-Cookie", in)
+			w.Header().Add("Set-Cookie", "c=d")
+		})})
+		if got := d.get("auth.example.com", "/x").header["Set-Cookie"]; len(got) != 2 || got[0] != want || got[1] != "c=d" {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestASessionCookieThatCameTwiceIsNobodys(t *testing.T) {
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
+	a := d.get("auth.example.com", "/realms/atlas/x", "Cookie: x=1; KEYCLOAK_IDENTITY=mine; y=2; x=3; KEYCLOAK_IDENTITY=tossed; XKEYCLOAK_IDENTITY=z")
+	if !strings.Contains(a.body, "Cookie: x=1; y=2; x=3; XKEYCLOAK_IDENTITY=z\r") || !strings.Contains(d.log.String(), "came twice") || strings.Contains(d.log.String(), "tossed") {
+		t.Errorf("%s\n%s", a.body, d.log)
+	}
+	if a := d.get("auth.example.com", "/realms/atlas/x", "Cookie: KEYCLOAK_IDENTITY=mine; z=KEYCLOAK_IDENTITY=1"); !strings.Contains(a.body, "Cookie: KEYCLOAK_IDENTITY=mine;") {
+		t.Errorf("one cookie was dropped: %s", a.body)
+	}
+}
+
+func TestWebSocketsGoThrough(t *testing.T) {
+	sockets := websocket.Server{Handler: func(c *websocket.Conn) { _, _ = io.Copy(c, c) }}
+	d := openDoor(t, setup{upstream: behind(sockets.ServeHTTP)})
+	conn := d.dial("")
+	cfg, _ := websocket.NewConfig("ws://auth.example.com/ws", "https://auth.example.com")
+	ws, err := websocket.NewClient(cfg, conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"hello", "again"} {
+		if _, err := io.WriteString(ws, text); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(ws, got); err != nil || string(got) != text {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	ws.Close()
+	until(t, "the log", func() bool { return strings.Contains(d.log.String(), `"status":101`) })
+}
+
+func TestNoOtherUpgradeGoesThrough(t *testing.T) {
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
+	a := d.get("auth.example.com", "/realms/atlas/x", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+	if a.status != 200 || strings.Contains(a.body, "h2c") || strings.Contains(a.body, "Upgrade") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestStreamsArriveAsTheyAreWritten(t *testing.T) {
+	next := make(chan struct{})
+	d := openDoor(t, setup{upstream: behind(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Trailer", "X-End")
+		for i := range 3 {
+			fmt.Fprintf(w, "data: %d\n\n", i)
+			w.(http.Flusher).Flush()
+			<-next
+		}
+		w.Header().Set("X-End", "done")
+	})})
+	c := d.dial("")
+	defer c.Close()
+	io.WriteString(c, "GET /events HTTP/1.1\r\nHost: auth.example.com\r\nTE: trailers\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(resp.Body)
+	for i := range 3 {
+		line, err := lines.ReadString('\n')
+		if line != fmt.Sprintf("data: %d\n", i) {
+			t.Fatalf("%q, %v", line, err)
+		}
+		_, _ = lines.ReadString('\n')
+		next <- struct{}{} // the provider writes the next one only now
+	}
+	_, _ = io.Copy(io.Discard, lines)
+	if resp.Trailer.Get("X-End") != "done" {
+		t.Errorf("trailers %v", resp.Trailer)
+	}
+}
+
+func TestACallerThatLeavesCancelsItsRequest(t *testing.T) {
+	arrived, cancelled := make(chan struct{}), make(chan struct{})
+	d := openDoor(t, setup{upstream: behind(func(_ http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+		close(cancelled)
+	})})
+	c := d.dial("")
+	io.WriteString(c, "GET /slow HTTP/1.1\r\nHost: auth.example.com\r\n\r\n")
+	<-arrived
+	c.Close()
+	<-cancelled
+	until(t, "the log", func() bool { return strings.Contains(d.log.String(), `"status":499`) })
+}
+
+// endless gives n octets and hashes them.
+type endless struct {
+	n   int64
+	sum hash.Hash
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.n == 0 {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), e.n)]
+	for i := range p {
+		p[i] = byte(e.n + int64(i))
+	}
+	e.sum.Write(p)
+	e.n -= int64(len(p))
+	return len(p), nil
+}
+
+func TestLargeBodiesStream(t *testing.T) {
+	const size = 48 << 20
+	d := openDoor(t, setup{upstream: behind(func(w http.ResponseWriter, r *http.Request) {
+		sum := sha256.New()
+		n, _ := io.Copy(sum, r.Body)
+		w.Header().Set("X-Sum", fmt.Sprintf("%d %x", n, sum.Sum(nil)))
+		_, _ = io.Copy(w, &endless{n: size, sum: sha256.New()})
+	})})
+	for _, chunked := range []bool{false, true} {
+		body := &endless{n: size, sum: sha256.New()}
+		r, _ := http.NewRequest(http.MethodPost, "http://"+d.addr+"/upload", body)
+		r.Host = "auth.example.com"
+		if !chunked {
+			r.ContentLength = size
+		}
+		client := &http.Client{Transport: &http.Transport{}}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := sha256.New()
+		n, err := io.Copy(back, resp.Body)
+		resp.Body.Close()
+		client.CloseIdleConnections()
+		if want := fmt.Sprintf("%d %x", size, body.sum.Sum(nil)); resp.Header.Get("X-Sum") != want {
+			t.Errorf("chunked %v: sent %s, arrived %s", chunked, want, resp.Header.Get("X-Sum"))
+		}
+		if n != size || err != nil || !bytes.Equal(back.Sum(nil), body.sum.Sum(nil)) {
+			t.Errorf("chunked %v: %d octets came back, %v", chunked, n, err)
+		}
+	}
+}
+
+func TestHTTP2IsSpokenWithAndWithoutTLS(t *testing.T) {
+	for _, secure := range []bool{true, false} {
+		d := openDoor(t, setup{listener: horizon.Listener{TLS: secure, Public: []string{testOrigin}}, upstream: fakeProvider("/realms/atlas")})
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: new(http.Protocols)} //nolint:gosec // httptest's certificate
+		url := "http://" + d.addr
+		if secure {
+			url = "https://" + d.addr
+			transport.Protocols.SetHTTP2(true)
+		} else {
+			transport.Protocols.SetUnencryptedHTTP2(true)
+		}
+		for _, path := range []string{"/realms/atlas/.well-known/openid-configuration", "/realms/atlas/a%2Fb?c;d"} {
+			r, _ := http.NewRequest(http.MethodGet, url+path, nil)
+			r.Host = "auth.example.com"
+			resp, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := read(t, resp)
+			if resp.ProtoMajor != 2 || a.status != 200 || !strings.Contains(a.body, "auth.example.com") {
+				t.Errorf("TLS %v: %s %d %s", secure, resp.Proto, a.status, a.body)
+			}
+		}
+		transport.CloseIdleConnections()
+	}
+}
+
+func TestAProviderThatDoesNotAnswerHasAPage(t *testing.T) {
+	d := openDoor(t, setup{
+		upstream: behind(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/slow":
+				<-r.Context().Done()
+			case "/rude":
+				conn, _, _ := http.NewResponseController(w).Hijack()
+				conn.Close()
+			}
+		}),
+		options: func(o *upstream.Options) { o.AnswerTimeout = 50 * time.Millisecond },
+	})
+	for path, want := range map[string]int{"/slow": 504, "/rude": 502, "/": 200} {
+		a := d.get("auth.example.com", path, "Accept: text/html")
+		if a.status != want || (want > 200 && !strings.Contains(a.body, a.header.Get("X-Request-Id"))) {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+		if want > 200 && strings.Contains(a.body, "127.0.0.1") {
+			t.Errorf("%s: the page tells where the provider is: %s", path, a.body)
+		}
+	}
+}
+
+func TestTheProvidersRestartIsSurvived(t *testing.T) {
+	open := func(address string) (*http.Server, string) {
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &http.Server{Handler: fakeProvider("/realms/atlas")}
+		go func() { _ = s.Serve(ln) }()
+		return s, ln.Addr().String()
+	}
+	provider, address := open("127.0.0.1:0")
+	d := openDoor(t, setup{upstream: http.NotFoundHandler(), options: func(o *upstream.Options) { o.URL = &url.URL{Scheme: "http", Host: address} }})
+	const discovery = "/realms/atlas/.well-known/openid-configuration"
+	if a := d.get("auth.example.com", "/realms/atlas/account"); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	provider.Close()
+	if a := d.get("auth.example.com", "/realms/atlas/account"); a.status != 502 {
+		t.Errorf("while it is down: %d", a.status)
+	}
+	if a := d.get("auth.example.com", discovery); a.status != 200 {
+		t.Errorf("discovery while it is down: %d", a.status)
+	}
+	provider, _ = open(address)
+	defer provider.Close()
+	if a := d.get("auth.example.com", "/realms/atlas/account"); a.status != 200 {
+		t.Errorf("after it: %d", a.status)
+	}
+}
+
+func TestBeforeTheMetadataIsThereNothingIsPassed(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	good := fakeProvider("/realms/atlas")
+	d := openDoor(t, setup{unready: true, upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broken.Load() {
+			io.WriteString(w, "<html>starting")
+			return
+		}
+		good.ServeHTTP(w, r)
+	})})
+	until(t, "a first fetch", func() bool { return !errors.Is(d.provider.Ready(), upstream.ErrNotReady) })
+	for _, path := range []string{"/", "/realms/atlas/.well-known/openid-configuration", "/realms/atlas/protocol/openid-connect/token", "/onedoor/health/ready"} {
+		a := d.get("auth.example.com", path)
+		if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.header.Get("Cache-Control"), "no-store") {
+			t.Errorf("%s: %d %v", path, a.status, a.header)
+		}
+	}
+	if a := d.get("10.0.0.1:9", "/onedoor/health/live"); a.status != 200 || a.body != `{"status":"live"}`+"\n" {
+		t.Errorf("live: %d %s", a.status, a.body)
+	}
+	broken.Store(false)
+	until(t, "ready", func() bool { return d.get("anything", "/onedoor/health/ready").status == 200 })
+	d.gateway.Drain()
+	if a := d.get("anything", "/onedoor/health/ready"); a.status != 503 {
+		t.Errorf("draining: %d", a.status)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	d := openDoor(t, setup{upstream: behind(func(http.ResponseWriter, *http.Request) {})})
+	if a := d.get("auth.example.com", "/?"+strings.Repeat("a", maxTarget)); a.status != 414 {
+		t.Errorf("a long target: %d", a.status)
+	}
+	if a := d.get("auth.example.com", "/?"+strings.Repeat("a", maxTarget-2)); a.status != 200 {
+		t.Errorf("the longest target: %d", a.status)
+	}
+	if a := d.get("auth.example.com", "/", "X-Long: "+strings.Repeat("a", maxHeader+8192)); a.status != 431 {
+		t.Errorf("long header fields: %d", a.status)
+	}
+	for _, request := range []string{"OPTIONS * HTTP/1.1\r\nHost: auth.example.com", "CONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443", "GET / HTTP/1.1\r\nHost: auth.example.com\r\nHost: evil.test", "GET http://u:p@auth.example.com/ HTTP/1.1\r\nHost: auth.example.com"} {
+		if a := d.raw("", "GET", []byte(request+"\r\nConnection: close\r\n\r\n")); a.status != 400 {
+			t.Errorf("%q: %d", request, a.status)
+		}
+	}
+}
+
+func TestScriptsOfAnySiteReadPublicDocumentsOnly(t *testing.T) {
+	d := openDoor(t, setup{
+		listener: horizon.Listener{Public: []string{testOrigin}, Internal: []string{"http://onedoor:9000"}},
+		upstream: behind(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+		}),
+	})
+	const discovery = "/realms/atlas/.well-known/openid-configuration"
+	for _, tt := range []struct{ method, host, target, want string }{
+		{"GET", "auth.example.com", discovery, "*"},
+		{"OPTIONS", "auth.example.com", discovery, "*"},
+		{"GET", "auth.example.com", "/realms/atlas/certs", "*"},
+		{"GET", "onedoor:9000", discovery, ""},
+		{"GET", "onedoor:9000", "/realms/atlas/certs", ""},
+	} {
+		a := d.send(tt.method, tt.host, tt.target, "Origin: https://evil.test")
+		if got := a.header.Get("Access-Control-Allow-Origin"); got != tt.want || a.status >= 300 || a.header["Access-Control-Allow-Credentials"] != nil {
+			t.Errorf("%s %s at %s: %d %v", tt.method, tt.target, tt.host, a.status, a.header)
+		}
+	}
+}
+
+func TestABrowserOnAnAliasIsSentToTheOriginThatTheProviderSpeaksOf(t *testing.T) {
+	d := openDoor(t, setup{listener: horizon.Listener{Public: []string{testOrigin, "https://login.example.com"}}, upstream: fakeProvider("/realms/atlas")})
+	a := d.get("login.example.com", "/realms/atlas/protocol/openid-connect/auth?a=%zz&b")
+	if a.status != 307 || a.header.Get("Location") != testOrigin+"/realms/atlas/protocol/openid-connect/auth?a=%zz&b" || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+}
+
+func TestTheLogHoldsNoSecret(t *testing.T) {
+	d := openDoor(t, setup{upstream: behind(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Set-Cookie", "s=SECRET")
+		w.Header().Set("Location", "https://a/?code=SECRET")
+		if r.URL.Path == "/panic" {
+			panic(http.ErrAbortHandler)
+		}
+	})})
+	for _, target := range []string{"/x?code=SECRET", "/admin?x=SECRET", "//x?SECRET", "/tenants/acme/callback?code=SECRET", "/panic?SECRET", "/a/../b?SECRET", "/x?SECRET#"} {
+		d.send("POST", "auth.example.com", target, "Cookie: a=SECRET", "Authorization: Basic SECRET", "Referer: https://a/?SECRET", "DPoP: SECRET", "Content-Length: 0")
+	}
+	if log := d.log.String(); strings.Contains(log, "SECRET") || strings.Count(log, `"msg":"request"`) < 7 {
+		t.Error(log)
+	}
+}
+
+// TestFramesAreReadOneWay: whatever is ambiguous about where a request ends is
+// refused, or read by us and the provider as the same (RFC 9112 §11.2).
+func TestFramesAreReadOneWay(t *testing.T) {
+	var seen sync.Map
+	d := openDoor(t, setup{upstream: behind(func(_ http.ResponseWriter, r *http.Request) {
+		seen.Store(r.URL.Path, true)
+		_, _ = io.Copy(io.Discard, r.Body)
+	})})
+	const smuggled = "GET /smuggled HTTP/1.1\r\nHost: auth.example.com\r\n\r\n"
+	for name, request := range map[string]string{
+		"two lengths":                     "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nContent-Length: 0\r\nContent-Length: 44\r\n\r\n" + smuggled,
+		"a list of lengths":               "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nContent-Length: 0, 44\r\n\r\n" + smuggled,
+		"a signed length":                 "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nContent-Length: +0\r\n\r\n" + smuggled,
+		"a length in hex":                 "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nContent-Length: 0x0\r\n\r\n" + smuggled,
+		"an unknown transfer coding":      "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nTransfer-Encoding: xchunked\r\n\r\n" + smuggled,
+		"chunked twice":                   "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
+		"a tab in the coding":             "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + smuggled,
+		"space before the colon":          "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nContent-Length : 44\r\n\r\n" + smuggled,
+		"a control character in a name":   "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nContent-Length\x00: 44\r\n\r\n" + smuggled,
+		"a carriage return in a value":    "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nX: y\rContent-Length: 44\r\n\r\n" + smuggled,
+		"a chunk size that overflows":     "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n" + smuggled,
+		"a chunk without its end of line": "POST /a HTTP/1.1\r\nHost: auth.example.com\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxx0\r\n\r\n" + smuggled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := d.dial("")
+			defer c.Close()
+			io.WriteString(c, request)
+			answers := bufio.NewReader(c)
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			if resp.StatusCode != 400 && resp.StatusCode != 501 {
+				t.Errorf("got %d", resp.StatusCode)
+			}
+			if resp, err := http.ReadResponse(answers, nil); err == nil {
+				t.Errorf("the connection was used again: %d", resp.StatusCode)
+			}
+		})
+	}
+	if _, ok := seen.Load("/smuggled"); ok {
+		t.Error("a smuggled request reached the provider")
+	}
+}
+
+// TestWhatIsReadInOneWayGoesOnInOneWay: RFC 9112 lets a server mend two of the
+// ambiguities (§5.2: a folded line is one line; §6.1: the coding wins over a
+// length). net/http does, before anything is sent on: the provider sees neither.
+func TestWhatIsReadInOneWayGoesOnInOneWay(t *testing.T) {
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
+	a := d.send("POST", "auth.example.com", "/realms/atlas/x", "X-Folded: y\r\n Content-Length: 44")
+	if a.status != 200 || !strings.Contains(a.body, "X-Folded: y Content-Length: 44\r") || strings.Contains(a.body, "\nContent-Length: 44") {
+		t.Errorf("a folded line: %d %s", a.status, a.body)
+	}
+	a = d.raw("", "POST", []byte("POST /realms/atlas/x HTTP/1.1\r\nHost: auth.example.com\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
+	if a.status != 200 || strings.Contains(a.body, "Content-Length") || !strings.HasSuffix(a.body, "\n\nhello") {
+		t.Errorf("length and coding: %d %s", a.status, a.body)
+	}
+}
+
+func TestHTTP2DoesNotBecomeASmuggledRequest(t *testing.T) {
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
+	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: nil}
+	defer transport.CloseIdleConnections()
+	conn, err := transport.NewClientConn(d.dial(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://auth.example.com/realms/atlas/x", strings.NewReader("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"))
+	r.ContentLength = -1
+	resp, err := conn.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := read(t, resp)
+	if a.status != 200 || !strings.HasSuffix(a.body, "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n") {
+		t.Errorf("the body did not stay a body: %d %q", a.status, a.body)
+	}
+}
+
+func TestAPanicIsAPageAndALine(t *testing.T) {
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
+	d.gateway.Directory = nil // what no configuration makes
+	a := d.get("auth.example.com", "/tenants/acme/callback")
+	if a.status != 500 || !strings.Contains(d.log.String(), `"msg":"panic"`) || !strings.Contains(a.body, a.header.Get("X-Request-Id")) {
+		t.Errorf("%d %s\n%s", a.status, a.body, d.log)
+	}
+}

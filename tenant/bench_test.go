@@ -1,0 +1,59 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestListedLabelsAreActiveTenants(t *testing.T) {
+	d, ctx := shop(t), context.Background()
+	d.Registry = Labels{"acme": {}}
+	if to, no := d.RedirectURI(ctx, d.Apps[0], "https://acme.example.com/api/auth/callback"); no != nil || to.Tenant.ID != "acme" {
+		t.Errorf("got %+v, %v", to, no)
+	}
+	for _, uri := range []string{"https://globex.example.com/api/auth/callback", "https://portal.acme.example/api/auth/callback"} {
+		if to, no := d.RedirectURI(ctx, d.Apps[0], uri); no == nil {
+			t.Errorf("%s leads to %+v", uri, to)
+		}
+	}
+}
+
+// BenchmarkRelay and BenchmarkRedirectURI ask for tenants in no order, so that
+// a large registry is not answered from the processor's cache.
+func BenchmarkRelay(b *testing.B) {
+	benchmark(b, "/tenants/%s/callback?code=abc&state=def", func(d *Directory, raw string) *Refusal {
+		_, no := d.Relay(context.Background(), raw)
+		return no
+	})
+}
+
+func BenchmarkRedirectURI(b *testing.B) {
+	benchmark(b, "https://%s.example.com/api/auth/callback", func(d *Directory, raw string) *Refusal {
+		_, no := d.RedirectURI(context.Background(), d.Apps[0], raw)
+		return no
+	})
+}
+
+func benchmark(b *testing.B, format string, ask func(*Directory, string) *Refusal) {
+	for _, n := range []int{10, 1_000_000} {
+		b.Run(fmt.Sprintf("tenants=%d", n), func(b *testing.B) {
+			d, tenants := shop(b), make(Labels, n)
+			for i := range n {
+				tenants[fmt.Sprintf("t%06d", i)] = struct{}{}
+			}
+			d.Registry = tenants
+			asked := make([]string, min(n, 1<<16))
+			for i, label := range rand.Perm(n)[:len(asked)] {
+				asked[i] = fmt.Sprintf(format, fmt.Sprintf("t%06d", label))
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if no := ask(d, asked[i%len(asked)]); no != nil {
+					b.Fatal(no)
+				}
+			}
+		})
+	}
+}
