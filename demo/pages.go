@@ -18,7 +18,6 @@ var pages = template.Must(template.New("").ParseFS(pageFiles, "pages/*.html"))
 type view struct {
 	Site       *site
 	App        *App
-	Host       string
 	Public     string
 	Internal   string
 	Callback   string
@@ -27,14 +26,12 @@ type view struct {
 	Overview   string
 	Failure    string
 
-	LoggedIn bool
-	Person   person
-	Way      []hopView
-	Once     []hopView // what the app asked outside of any login
-	Kind     string
-	Learnt   []learnt
-	Others   []*site
-	Sites    []*site
+	Person person
+	Way    []hopView
+	Once   []hopView // what the app asked outside of any login
+	Learnt []learnt
+	Others []*site
+	Sites  []*site
 }
 
 type person struct{ Name, Email, Subject, Issuer string }
@@ -64,7 +61,7 @@ func (s *site) AppName() string { return s.app.Name }
 
 func (s *site) view() view {
 	v := view{
-		Site: s, App: s.app, Host: s.host, Public: s.demo.Public, Internal: s.demo.Internal,
+		Site: s, App: s.app, Public: s.demo.Public, Internal: s.demo.Internal,
 		Callback: s.callback, Registered: s.callback, Username: s.demo.Username, Overview: s.demo.Overview(),
 	}
 	if !s.app.Relay {
@@ -89,7 +86,7 @@ func (s *site) home(w http.ResponseWriter, r *http.Request) {
 	if begun, ok := s.pending.get(r.URL.Query().Get("state")); ok && begun.tenant == s.tenant.Label &&
 		begun.way.Kind == "logout" && s.sameBrowser(r, begun.browser) {
 		begun.way.Close()
-		title, v.Kind, v.Way = "You are logged out", "logout", s.hops(begun.way)
+		title, v.Way = "You are logged out", s.hops(begun.way)
 	}
 	s.write(w, r, http.StatusOK, title, "home.html", v)
 }
@@ -102,7 +99,6 @@ func (s *site) welcome(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := s.view()
-	v.LoggedIn, v.Kind = true, "login"
 	v.Person = person{now.name, now.email, now.subject, s.demo.Public}
 	if way := s.demo.Recorder.Find(wayOf(now, r.URL.Query().Get("login"))); way != nil {
 		way.Close()

@@ -183,7 +183,7 @@ func (s *site) close(r *http.Request) {
 
 // browser names this browser, from now on.
 func (s *site) browser(w http.ResponseWriter, r *http.Request) string {
-	if c, err := r.Cookie(browserCookie); err == nil && len(c.Value) == len(random()) {
+	if c, err := r.Cookie(browserCookie); err == nil && c.Value != "" {
 		return c.Value
 	}
 	value := random()
