@@ -186,8 +186,10 @@ func hasThreat(page, id string) bool {
 	return strings.Contains(page, place)
 }
 
-// American spellings of words that the docs use; British is the project's.
-var american = regexp.MustCompile(`(?i)\b(behaviors?|colors?|colored|honors?|favors?|favorite|neighbor|centers?|recogniz\w+|normaliz\w+|serializ\w+|summariz\w+|minimiz\w+|customiz\w+|analyz\w+|defense|labeled|canceled|signaling|fulfill)\b`)
+// american finds American spellings of words that the docs use; British is the
+// project's. The brackets keep spelling linters from mending the list.
+var american = regexp.MustCompile(`(?i)\b(behavio[r]s?|colo[r]s?|colo[r]ed|hono[r]s?|favo[r]s?|favo[r]ite|neighbo[r]|cente[r]s?|recogni[z]\w+|` +
+	`normali[z]\w+|seriali[z]\w+|summari[z]\w+|minimi[z]\w+|customi[z]\w+|analy[z]\w+|defen[s]e|label[e]d|cancel[e]d|signal[i]ng|fulfil[l])\b`)
 
 func TestDocsAreInBritishSpelling(t *testing.T) {
 	for name, page := range pages(t) {
@@ -252,8 +254,10 @@ func TestEveryTroubleshootingHeadingIsPrintedBySomeCode(t *testing.T) {
 		// name of a rule, of what was checked and what was wrong with it.
 		for _, fragment := range regexp.MustCompile(`…|: `).Split(m[1], -1) {
 			fragment = strings.Trim(fragment, " ,:")
-			_, wrong, isRule := strings.Cut(fragment, ".")
-			if !strings.Contains(printed, fragment) && !(isRule && strings.Contains(printed, `+".`+wrong+`"`)) {
+			if _, wrong, isRule := strings.Cut(fragment, "."); isRule && strings.Contains(printed, `+".`+wrong+`"`) {
+				continue
+			}
+			if !strings.Contains(printed, fragment) {
 				t.Errorf("%s: no code prints %q of the heading %q", name, fragment, m[1])
 			}
 		}
