@@ -263,3 +263,34 @@ func TestEveryTroubleshootingHeadingIsPrintedBySomeCode(t *testing.T) {
 		}
 	}
 }
+
+// The docs name no command that is not there.
+func TestEveryCommandInTheDocsExists(t *testing.T) {
+	commands := map[string]bool{"help": true}
+	walk(t, ".go", func(name, text string) {
+		if name != "cmd/onedoor/main.go" {
+			return
+		}
+		for _, m := range regexp.MustCompile("(?m)^\t[A-Z]\\w* +(\\w+)Command +`cmd:").FindAllStringSubmatch(text, -1) {
+			commands[m[1]] = true
+		}
+	})
+	if len(commands) < 5 {
+		t.Fatalf("found only %d commands: the test looks in the wrong place", len(commands))
+	}
+	said := regexp.MustCompile("(?m)(?:^\\s*(?:\\$ )?|`)(?:\\./onedoor|onedoor|go run \\./cmd/onedoor) ([a-z]+)")
+	for name, page := range pages(t) {
+		code := strings.Join(inlineCode.FindAllString(page, -1), "\n")
+		for _, m := range fence.FindAllStringSubmatch(page, -1) {
+			code += "\n" + m[2]
+		}
+		for _, line := range regexp.MustCompile(`(?m)^ {4,}.*$`).FindAllString(page, -1) {
+			code += "\n" + line
+		}
+		for _, m := range said.FindAllStringSubmatch(code, -1) {
+			if !commands[m[1]] {
+				t.Errorf("%s mentions onedoor %s, which is no command", name, m[1])
+			}
+		}
+	}
+}
