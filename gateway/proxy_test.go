@@ -93,11 +93,24 @@ func TestTheProviderSeesThePublicNameWhoeverAsks(t *testing.T) {
 func TestTargetsGoOnOctetForOctet(t *testing.T) {
 	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
 	for _, target := range []string{
-		"/realms/atlas/x?a=1&b=%zz&c;d=%20+&a=1", "/realms/atlas/%2F%41%c3%a9", "/realms/atlas/a;v=1/b", "/realms/atlas/a//b", "/?", "/", "/?a=/../", "/a?b={c}|d", "/a'b(c)*~!$&+,=:@",
+		"/realms/atlas/x?a=1&b=%zz&c;d=%20+&a=1", "/realms/atlas/%2F%41%c3%a9", "/realms/atlas/a;v=1/b", "/realms/atlas/a//b", "/?", "/", "/?a=/../", "/a?b={c}|d", `/a{b}|c^"d"<e>`, "/a'b(c)*~!$&+,=:@",
 	} {
 		if a := d.get("auth.example.com", target); !strings.HasPrefix(a.body, "GET "+target+" HTTP/1.1\n") {
 			t.Errorf("%s: %d %.80s", target, a.status, a.body)
 		}
+	}
+}
+
+func TestTargetsThatCannotBeReadOneWayAreRefused(t *testing.T) {
+	var passed atomic.Int64
+	d := openDoor(t, setup{upstream: behind(func(http.ResponseWriter, *http.Request) { passed.Add(1) })})
+	for _, target := range []string{"/a#b", "/a?b#c", "/a?b\xff", "/\xc3\xa9", `/a\b`, "//evil.test/", "/a/./b", "/a/%2e%2e/b", "/a%00b", "/a%250ab"} {
+		if a := d.get("auth.example.com", target); a.status != 400 {
+			t.Errorf("%q: %d", target, a.status)
+		}
+	}
+	if n := passed.Load(); n != 0 {
+		t.Errorf("%d of them reached the provider", n)
 	}
 }
 
@@ -381,14 +394,14 @@ func TestAProviderThatDoesNotAnswerHasAPage(t *testing.T) {
 				conn.Close()
 			}
 		}),
-		options: func(o *upstream.Options) { o.AnswerTimeout = 50 * time.Millisecond },
+		options: func(o *upstream.Options) { o.AnswerTimeout = 200 * time.Millisecond },
 	})
-	for path, want := range map[string]int{"/slow": 504, "/rude": 502, "/": 200} {
+	for path, want := range map[string]int{"/slow": 504, "/rude": 502} {
 		a := d.get("auth.example.com", path, "Accept: text/html")
-		if a.status != want || (want > 200 && !strings.Contains(a.body, a.header.Get("X-Request-Id"))) {
+		if a.status != want || !strings.Contains(a.body, a.header.Get("X-Request-Id")) {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
-		if want > 200 && strings.Contains(a.body, "127.0.0.1") {
+		if strings.Contains(a.body, "127.0.0.1") {
 			t.Errorf("%s: the page tells where the provider is: %s", path, a.body)
 		}
 	}

@@ -62,8 +62,14 @@ func documentOf(issuer string) http.HandlerFunc {
 
 func start(t *testing.T, base string, issuers ...string) *Provider {
 	t.Helper()
-	u, _ := url.Parse(base)
-	p, err := New(Options{URL: u, PublicOrigin: public, Issuers: issuers, Retry: time.Millisecond, Refresh: 2 * time.Millisecond, AnswerTimeout: 100 * time.Millisecond})
+	return startWith(t, base, Options{Issuers: issuers, Refresh: 2 * time.Millisecond})
+}
+
+func startWith(t *testing.T, base string, o Options) *Provider {
+	t.Helper()
+	o.URL, _ = url.Parse(base)
+	o.PublicOrigin, o.Retry = public, time.Millisecond
+	p, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +160,11 @@ func TestWhatIsNoMetadataSaysWhatItWas(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := fake(t, tt.answer)
-			p := start(t, f.URL, "/realms/atlas")
+			o := Options{Issuers: []string{"/realms/atlas"}, Refresh: 2 * time.Millisecond}
+			if tt.name == "no answer in time" {
+				o.AnswerTimeout = 100 * time.Millisecond
+			}
+			p := startWith(t, f.URL, o)
 			until(t, "an error", func() bool { return p.Ready() != nil && !errors.Is(p.Ready(), ErrNotReady) })
 			text := p.Ready().Error()
 			for _, w := range append(tt.want, public+"/realms/atlas", f.URL) {
@@ -190,7 +200,11 @@ func TestAnotherIssuerEndsTheStartAndNamesBoth(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = <-run(t, p)
+			select {
+			case err = <-run(t, p):
+			case <-time.After(20 * time.Second):
+				t.Fatal("Run goes on")
+			}
 			var wrong *IssuerError
 			if !errors.As(err, &wrong) || wrong.Got != tt.says || !strings.Contains(err.Error(), strings.TrimSuffix(public+tt.path, "/")) || !strings.Contains(err.Error(), f.URL) {
 				t.Errorf("Run = %v", err)
@@ -298,13 +312,8 @@ func TestAnIssuerForEachTenantIsRefusedWithAReason(t *testing.T) {
 // keeps two.
 func TestConnectionsAreKept(t *testing.T) {
 	f := fake(t, documentOf(public+"/r"))
-	p := start(t, f.URL, "/r")
+	p := startWith(t, f.URL, Options{Issuers: []string{"/r"}})
 	until(t, "ready", func() bool { return p.Ready() == nil })
-	f.say(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/r"+openID {
-			documentOf(public+"/r")(w, r)
-		}
-	})
 	var wg sync.WaitGroup
 	work := make(chan struct{})
 	for range 64 {
