@@ -71,12 +71,12 @@ type request struct {
 	id     string // quoted on error pages and in the log
 	log    *slog.Logger
 
-	// path and query are the request target as it stood on the wire, neither
-	// decoded nor cleaned: what is compared is what is sent on (THREATS T-57).
-	// query is "" or begins with "?".
-	path, query string
-	route       string // for the log
-	endpoint    upstream.Endpoint
+	// target is the request target as it stood on the wire, neither decoded nor
+	// cleaned: what is compared is what is sent on (THREATS T-57). path and query
+	// are its two parts; query is "" or begins with "?".
+	target, path, query string
+	route               string // for the log
+	endpoint            upstream.Endpoint
 
 	ownCORS bool // the door has said which scripts may read the answer
 
@@ -88,11 +88,15 @@ type request struct {
 // nowhere else.
 func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		r := &request{Request: hr, id: newID()}
-		r.log = g.Log
-		seen := &recorder{ResponseWriter: w}
+		visit := &struct { // one piece of memory for all that a request needs
+			request
+			recorder
+			id [1]string
+		}{request{Request: hr, id: newID(), log: g.Log}, recorder{ResponseWriter: w}, [1]string{}}
+		r, seen := &visit.request, &visit.recorder
 		defer g.finish(seen, r, g.Now())
-		w.Header()["X-Request-Id"] = []string{r.id}
+		visit.id[0] = r.id
+		w.Header()["X-Request-Id"] = visit.id[:]
 		if err := r.readTarget(); err != nil {
 			g.refuseTarget(seen, r, err)
 			return

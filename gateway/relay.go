@@ -35,7 +35,7 @@ func isAppRelay(path string) bool {
 // not travel on in a Referer. A form_post goes on by 307, the one status that
 // keeps method and body (RFC 9110 §15.4.8): field for field, unread.
 func (g *Gateway) relay(w http.ResponseWriter, r *request) {
-	to, no := g.Directory.Relay(r.Context(), r.path+r.query)
+	to, no := g.Directory.Relay(r.Context(), r.target)
 	if no != nil {
 		g.refuseRelay(w, r, no)
 		return

@@ -42,7 +42,7 @@ func (r *request) readTarget() error {
 			t = rest[i:]
 		}
 	}
-	r.path = t
+	r.target, r.path = t, t
 	if i := strings.IndexByte(t, '?'); i >= 0 {
 		r.path, r.query = t[:i], t[i:]
 	}

@@ -131,11 +131,11 @@ func (l *Listener) trusts(peer netip.Addr) bool {
 // is invalid for anything else: "unknown", "_hidden" (RFC 7239 §6), "@" of a
 // Unix socket.
 func address(s string) netip.Addr {
+	if ap, err := netip.ParseAddrPort(s); err == nil { // as net/http writes a peer's
+		return ap.Addr().Unmap().WithZone("")
+	}
 	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
 		return a.Unmap().WithZone("")
-	}
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone("")
 	}
 	return netip.Addr{}
 }

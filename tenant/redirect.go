@@ -100,12 +100,12 @@ func (d *Directory) Site(ctx context.Context, origin string) bool {
 	return false
 }
 
-// site is the origin of a tenant's site for the app.
-func site(app *App, t Tenant) string {
+// onSite is a path on a tenant's site for the app; "" is its origin.
+func onSite(app *App, t Tenant, path string) string {
 	if s := t.Sites[app.Name]; s != "" {
-		return s
+		return s + path
 	}
-	return app.Site.Expand(t.Label)
+	return app.Site.on(t.Label, path)
 }
 
 // Site is the origin of a tenant's site for the app, "" where it has none: the
@@ -114,7 +114,7 @@ func (t Target) Site() string {
 	if t.App == nil || t.Tenant.Label == "" {
 		return ""
 	}
-	return site(t.App, t.Tenant)
+	return onSite(t.App, t.Tenant, "")
 }
 
 // Parameters are what is added to the target's authorization requests: the
@@ -176,12 +176,20 @@ func malformed(uri string) string {
 			if i+2 >= len(uri) || !isHex(uri[i+1]) || !isHex(uri[i+2]) {
 				return "two hex digits after each percent sign"
 			}
-		case c <= ' ' || c > '~' || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
+		case outsideURI[c]:
 			return "the characters of RFC 3986 only"
 		}
 	}
 	return ""
 }
+
+// outsideURI are the octets that RFC 3986 §2 lets stand nowhere in a URI.
+var outsideURI = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c <= ' ' || c > '~' || strings.IndexByte("\"<>\\^`{|}", byte(c)) >= 0
+	}
+	return t
+}()
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'

@@ -68,9 +68,9 @@ func (d *Directory) Relay(ctx context.Context, raw string) (Relayed, *Refusal) {
 			return Relayed{}, refuse("relay.query", "", "printable ASCII without #", nil) // never its value: it holds the code
 		}
 	}
-	to := Target{App: app, Tenant: t, URI: site(app, t)}
+	to := Target{App: app, Tenant: t}
 	if !isReturn {
-		to.URI += app.Callbacks[0]
+		to.URI = onSite(app, t, app.Callbacks[0])
 		return Relayed{Target: to, Callback: true, Query: query}, nil
 	}
 	if why := badReturn(back); why != "" {
@@ -79,7 +79,7 @@ func (d *Directory) Relay(ctx context.Context, raw string) (Relayed, *Refusal) {
 	if holdsResponse(query) {
 		return Relayed{}, refuse("relay.response", "", "no authorization response: that goes to the callback", nil)
 	}
-	to.URI += back
+	to.URI = onSite(app, t, back)
 	return Relayed{Target: to, Query: query}, nil
 }
 

@@ -38,11 +38,14 @@ func (t Template) HasTenant() bool { return t.hasTenant }
 func (t Template) IsZero() bool { return t.before == "" }
 
 // Expand is the member of the set that belongs to the label.
-func (t Template) Expand(label string) string {
+func (t Template) Expand(label string) string { return t.on(label, "") }
+
+// on is a path on that member.
+func (t Template) on(label, path string) string {
 	if !t.hasTenant {
-		return t.before
+		return t.before + path
 	}
-	return t.before + label + t.after
+	return t.before + label + t.after + path
 }
 
 // label finds the label whose member s would be. The caller expands again and
