@@ -3,7 +3,6 @@ package gateway
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
@@ -20,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/net/websocket"
 
 	"onedoor/horizon"
@@ -104,7 +102,7 @@ func TestTargetsGoOnOctetForOctet(t *testing.T) {
 func TestTargetsThatCannotBeReadOneWayAreRefused(t *testing.T) {
 	var passed atomic.Int64
 	d := openDoor(t, setup{upstream: behind(func(http.ResponseWriter, *http.Request) { passed.Add(1) })})
-	for _, target := range []string{"/a#b", "/a?b#c", "/a?b\xff", "/\xc3\xa9", `/a\b`, "//evil.test/", "/a/./b", "/a/%2e%2e/b", "/a%00b", "/a%250ab"} {
+	for _, target := range []string{"/a#b", "/a?b#c", "/a?b\xff", "/\xc3\xa9", `/a\b`, "//evil.test/", "/a/./b", "/a/%2e%2e/b", "/a%00b", "/a%250ab", "/a%zz", "/a%", "/%25zz/%252e%252e/x"} {
 		if a := d.get("auth.example.com", target); a.status != 400 {
 			t.Errorf("%q: %d", target, a.status)
 		}
@@ -192,6 +190,26 @@ func TestClosedPathsOpenWhereTheOperatorSaysSo(t *testing.T) {
 	} {
 		if a := d.get("auth.example.com", target); a.status != want {
 			t.Errorf("%s got %d, want %d", target, a.status, want)
+		}
+	}
+}
+
+func TestRegistrationIsClosedUnlessOpened(t *testing.T) {
+	const discovery = "/realms/atlas/.well-known/openid-configuration"
+	for _, open := range []bool{false, true} {
+		s := setup{upstream: behind(func(http.ResponseWriter, *http.Request) {})}
+		want := 403
+		if open {
+			s.exposed, want = []string{"/realms/atlas/register", "/realms/atlas/clients-registrations"}, 200
+		}
+		d := openDoor(t, s)
+		for _, target := range []string{"/realms/atlas/register", "/realms/atlas/register/", "/realms/atlas/register/client-1", "/realms/atlas/clients-registrations/default"} {
+			if a := d.send("POST", "auth.example.com", target, "Content-Length: 0"); a.status != want {
+				t.Errorf("open %v: %s got %d", open, target, a.status)
+			}
+		}
+		if a := d.get("auth.example.com", discovery); strings.Contains(a.body, "registration_endpoint") != open {
+			t.Errorf("open %v: %s", open, a.body)
 		}
 	}
 }
@@ -594,15 +612,12 @@ func TestWhatIsReadInOneWayGoesOnInOneWay(t *testing.T) {
 
 func TestHTTP2DoesNotBecomeASmuggledRequest(t *testing.T) {
 	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas")})
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: nil}
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
-	conn, err := transport.NewClientConn(d.dial(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://auth.example.com/realms/atlas/x", strings.NewReader("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"))
-	r.ContentLength = -1
-	resp, err := conn.RoundTrip(r)
+	r, _ := http.NewRequest(http.MethodPost, "http://"+d.addr+"/realms/atlas/x", strings.NewReader("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"))
+	r.Host, r.ContentLength = "auth.example.com", -1
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}

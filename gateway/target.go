@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"onedoor/upstream"
@@ -74,11 +75,14 @@ func plainPath(path string) (string, error) {
 	if !strings.ContainsAny(path, "%;") && !strings.Contains(path, "//") && !strings.Contains(path, "/.") {
 		return path, nil
 	}
+	if _, err := url.PathUnescape(path); err != nil {
+		return "", rule{"path.encoding", path, "two hex digits after each percent sign"}
+	}
 	p := path
 	for range 4 {
-		next, err := url.PathUnescape(p)
-		if err != nil || next == p {
-			break // what cannot be decoded stays as it is, here and at the provider
+		next := decode(p)
+		if next == p {
+			break
 		}
 		p = next
 	}
@@ -107,6 +111,25 @@ func plainPath(path string) (string, error) {
 		b.WriteByte('/')
 	}
 	return b.String(), nil
+}
+
+// decode decodes what can be decoded and leaves the rest, as lenient servers do.
+func decode(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // disguised says whether a path is another spelling of one that the door takes

@@ -73,7 +73,7 @@ func (p *Provider) refresh(ctx context.Context) {
 			}
 		}
 	}
-	s.closed = private(s.kind, p.o.Issuers)
+	s.closed = append(private(s.kind, p.o.Issuers), s.registrations()...)
 	p.now.Store(s)
 }
 

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -59,6 +60,30 @@ func private(kind Kind, issuers []string) []string {
 		}
 	}
 	return all
+}
+
+// registrations are where clients can be registered, and all below: a client
+// that registers itself is unknown to the door (THREATS T-76). Keycloak has
+// further formats beside the one that its document names.
+func (s *snapshot) registrations() []string {
+	var paths []string
+	for path, pl := range s.at {
+		if pl.endpoint != Registration {
+			continue
+		}
+		holds := func(other string) bool { return other != path && under(other, path) }
+		if path == "" || slices.ContainsFunc(slices.Collect(maps.Keys(s.at)), holds) {
+			continue // it has its own place in the gateway, and nothing more
+		}
+		paths = append(paths, path)
+	}
+	if s.kind == Keycloak {
+		for path := range s.issuers {
+			paths = append(paths, path+"/clients-registrations")
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // pathUnder is the path of a URL that lies under an origin, as it is written.
