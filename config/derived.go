@@ -30,7 +30,7 @@ func (c *Config) callback() string { return c.PublicURL + "/onedoor/callback" }
 // issuerSuffix tells the registered URIs of several issuers apart, so that a
 // response can not be taken for another issuer's (RFC 9700 §4.4.2).
 func (c *Config) issuerSuffix(a *App) string {
-	if len(c.Provider.Issuers) < 2 || a.Issuer == "/" {
+	if (len(c.Provider.Issuers) < 2 && !strings.Contains(a.Issuer, "{tenant}")) || a.Issuer == "/" {
 		return ""
 	}
 	return a.Issuer

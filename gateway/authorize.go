@@ -42,7 +42,7 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.I
 		g.authorizePushed(w, r, app, issuer, ps)
 		return
 	}
-	to, bad := g.checkTarget(r, app, ps)
+	to, bad := g.checkTarget(r, app, issuer, ps)
 	if bad != nil {
 		g.refuse(w, r, http.StatusBadRequest, page.InvalidRedirectURI, bad)
 		return
@@ -83,7 +83,7 @@ func (g *Gateway) send(r *request, ps oidc.Params) {
 // said yes, nothing may be sent there (RFC 6749 §4.1.2.1: the authorization
 // server "MUST NOT automatically redirect the user-agent to the invalid
 // redirection URI").
-func (g *Gateway) checkTarget(r *request, app *tenant.App, ps oidc.Params) (tenant.Target, *oidc.Error) {
+func (g *Gateway) checkTarget(r *request, app *tenant.App, issuer *upstream.Issuer, ps oidc.Params) (tenant.Target, *oidc.Error) {
 	for _, name := range []string{"redirect_uri", "state"} {
 		if ps.Count(name) > 1 {
 			return tenant.Target{}, repeated(name)
@@ -93,10 +93,31 @@ func (g *Gateway) checkTarget(r *request, app *tenant.App, ps oidc.Params) (tena
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias", Description: "a parameter's name is written in a way that some would read as another's"}
 	}
 	to, no := g.Directory.RedirectURI(r.Context(), app, ps.Get("redirect_uri"))
+	if no == nil {
+		no = ofIssuer(to, issuer)
+	}
 	if no != nil {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Description: "redirect_uri is not registered for this client", Cause: no}
 	}
 	return to, nil
+}
+
+// ofIssuer refuses a site of one tenant at the issuer of another: each tenant's
+// people are known to its own (THREATS T-39).
+func ofIssuer(to tenant.Target, issuer *upstream.Issuer) *tenant.Refusal {
+	if issuer.Tenant == "" || to.Tenant.Label == issuer.Tenant {
+		return nil
+	}
+	return &tenant.Refusal{Rule: "issuer.tenant", Got: to.URI, Want: "a site of tenant " + issuer.Tenant}
+}
+
+// registered is a registered URI of the app at that issuer: with an issuer for
+// each tenant, each knows one of its own.
+func registered(uri string, issuer *upstream.Issuer) string {
+	if issuer.Tenant == "" {
+		return uri
+	}
+	return strings.Replace(uri, "{tenant}", issuer.Tenant, 1)
 }
 
 func repeated(name string) *oidc.Error {
@@ -190,7 +211,7 @@ func (g *Gateway) toProvider(r *request, app *tenant.App, to tenant.Target, issu
 	if bad != nil {
 		return nil, bad
 	}
-	ps = ps.Set("redirect_uri", app.RegisteredRedirectURI).Set("state", state)
+	ps = ps.Set("redirect_uri", registered(app.RegisteredRedirectURI, issuer)).Set("state", state)
 	if t.pkce == pkceDoor {
 		// The provider's code is then worth nothing outside this transaction:
 		// without it, whoever has somebody's raw code could have us seal it

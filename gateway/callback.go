@@ -44,7 +44,7 @@ func (g *Gateway) callback(w http.ResponseWriter, r *request) {
 		g.refuse(w, r, http.StatusBadRequest, page.InvalidState, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.seal", Cause: err})
 		return
 	}
-	app := g.Directory.App(t.clientID, issuer.Path)
+	app := g.Directory.App(t.clientID, issuer.Configured())
 	if app == nil || app.Mode != tenant.Transparent {
 		g.refuse(w, r, http.StatusBadRequest, page.InvalidClient, &oidc.Error{Code: oidc.InvalidClient, Rule: "client.gone"})
 		return

@@ -34,10 +34,8 @@ func (g *Gateway) documentAt(path, plain string) (issuer, at string, ok bool) {
 	if !strings.Contains(plain, "/.well-known/o") {
 		return "", "", false
 	}
-	for _, issuer := range g.Provider.Issuers() {
-		if path == upstream.ConfigurationPath(issuer) || slices.Contains(upstream.OAuthPaths(issuer), path) {
-			return issuer, path, true
-		}
+	if issuer, ok := g.Provider.DocumentOf(path); ok {
+		return issuer, path, true
 	}
 	return "", path, strings.Contains(plain, "/.well-known/openid-configuration") || strings.Contains(plain, "/.well-known/oauth-authorization-server")
 }
@@ -57,8 +55,7 @@ func (g *Gateway) discovery(w http.ResponseWriter, r *request, issuer, at string
 	}
 	i, err := g.Provider.Issuer(issuer)
 	if err != nil {
-		w.Header()["Retry-After"] = retryAfter
-		g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, err)
+		g.notReady(w, r, err)
 		return
 	}
 	m := i.Metadata

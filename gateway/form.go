@@ -87,7 +87,7 @@ func badForm(err error) *oidc.Error {
 // where several issuers share an endpoint, the client_id tells them apart.
 func (g *Gateway) app(iss []*upstream.Issuer, clientID string) (*tenant.App, *upstream.Issuer) {
 	for _, i := range iss {
-		if a := g.Directory.App(clientID, i.Path); a != nil {
+		if a := g.Directory.App(clientID, i.Configured()); a != nil {
 			return a, i
 		}
 	}

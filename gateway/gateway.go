@@ -231,8 +231,16 @@ func (g *Gateway) toPublicOrigin(w *recorder, r *request) {
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
-// notReady answers while the provider's metadata is not there.
+// notReady answers where an issuer's metadata is not there: not yet, or never.
 func (g *Gateway) notReady(w http.ResponseWriter, r *request, err error) {
+	switch {
+	case errors.Is(err, upstream.ErrNoTenant):
+		g.refuse(w, r, http.StatusNotFound, page.UnknownTenant, err)
+		return
+	case errors.Is(err, upstream.ErrNoIssuer):
+		g.refuse(w, r, http.StatusNotFound, page.NotFound, err)
+		return
+	}
 	w.Header()["Retry-After"] = retryAfter
 	g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, err)
 }

@@ -45,6 +45,9 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		return
 	}
 	to, no := g.Directory.LogoutURI(r.Context(), app, uri)
+	if no == nil {
+		no = ofIssuer(to, issuer)
+	}
 	if no != nil {
 		// "must NOT perform post-logout redirection if the
 		// post_logout_redirect_uri value … does not exactly match" (§3).
@@ -62,7 +65,7 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		g.refuse(w, r, status(bad), page.LogoutRefused, bad)
 		return
 	}
-	g.send(r, ps.Set("post_logout_redirect_uri", app.RegisteredLogoutURI).Set("state", state))
+	g.send(r, ps.Set("post_logout_redirect_uri", registered(app.RegisteredLogoutURI, issuer)).Set("state", state))
 	g.pass(w, r)
 }
 
@@ -123,7 +126,7 @@ func (g *Gateway) loggedOut(w http.ResponseWriter, r *request) {
 		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.seal", Cause: err})
 		return
 	}
-	app := g.Directory.App(t.clientID, issuer.Path)
+	app := g.Directory.App(t.clientID, issuer.Configured())
 	if app == nil {
 		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidClient, Rule: "client.gone"})
 		return

@@ -45,7 +45,7 @@ func (g *Gateway) pushed(w http.ResponseWriter, r *request, iss []*upstream.Issu
 		g.refuseJSON(w, r, &oidc.Error{Code: oidc.RequestNotSupported, Rule: "request.object", Description: "request objects cannot pass"})
 		return
 	}
-	to, bad := g.checkTarget(r, app, ps)
+	to, bad := g.checkTarget(r, app, issuer, ps)
 	if bad == nil {
 		bad = g.checkRequest(app, issuer, ps)
 	}
@@ -115,7 +115,7 @@ func (g *Gateway) authorizePushed(w http.ResponseWriter, r *request, app *tenant
 // would fetch it, and its redirect URI would override ours (THREATS T-20, T-21).
 func (g *Gateway) refuseRequestURI(w http.ResponseWriter, r *request, app *tenant.App, issuer *upstream.Issuer, ps oidc.Params, err error) {
 	e := &oidc.Error{Code: oidc.RequestURINotSupported, Rule: "request_uri", Description: "request_uri must be one that was pushed here (RFC 9126)", Cause: err}
-	if to, bad := g.checkTarget(r, app, ps); bad == nil {
+	if to, bad := g.checkTarget(r, app, issuer, ps); bad == nil {
 		g.answerError(w, r, to, issuer, ps, e)
 		return
 	}

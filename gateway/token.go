@@ -91,7 +91,7 @@ func (g *Gateway) redeem(r *request, app *tenant.App, issuer *upstream.Issuer, p
 	if _, no := g.Directory.Again(r.Context(), app, uri, t.tenantID); no != nil {
 		return nil, invalid(no.Rule, no)
 	}
-	ps = ps.Set("code", t.code).Set("redirect_uri", app.RegisteredRedirectURI)
+	ps = ps.Set("code", t.code).Set("redirect_uri", registered(app.RegisteredRedirectURI, issuer))
 	switch verifier := ps.Get("code_verifier"); {
 	case t.pkce == pkceClient && verifier == "":
 		return nil, invalid("pkce.verifier.missing", nil) // RFC 7636 §4.6

@@ -212,6 +212,12 @@ func (d *Directory) App(clientID, issuer string) *App {
 	return nil
 }
 
+// Active says whether a label is an active tenant's at this moment.
+func (d *Directory) Active(ctx context.Context, label string) bool {
+	_, no := d.active(ctx, label)
+	return no == nil
+}
+
 // active asks the registry for a tenant that may be sent browsers now. Unknown
 // and suspended tenants differ in the log alone (THREATS T-74).
 func (d *Directory) active(ctx context.Context, label string) (Tenant, *Refusal) {

@@ -50,6 +50,9 @@ func (p *Provider) refresh(ctx context.Context) {
 	old := p.now.Load()
 	s := &snapshot{issuers: map[string]*Issuer{}, failed: map[string]error{}, at: map[string]place{}, kind: p.o.Kind}
 	for _, path := range p.o.Issuers {
+		if strings.Contains(path, tenantPlaceholder) {
+			continue // fetched when a tenant asks
+		}
 		i, err := p.issuer(ctx, path, old.issuers[path])
 		wrong := (*IssuerError)(nil)
 		switch {

@@ -44,6 +44,9 @@ func private(kind Kind, issuers []string) []string {
 		paths, mark = []string{"/admin", "/metrics", "/health", "/realms/master"}, "/realms/"
 	case Authentik:
 		paths, mark = []string{"/-"}, "/application/o/"
+	case "":
+		// Not known yet: what any of them keeps to itself stays closed.
+		paths, mark = []string{"/admin", "/metrics", "/health", "/realms/master", "/-"}, "/realms/"
 	}
 	roots := []string{""}
 	for _, issuer := range issuers {

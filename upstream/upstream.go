@@ -24,11 +24,16 @@ type Options struct {
 	URL          *url.URL     // where the provider listens; nil with Handler
 	Handler      http.Handler // the provider inside, in place of URL
 	PublicOrigin string       // every request carries it, so that a login has one view of the world
-	Issuers      []string     // issuer paths under the public origin
-	Kind         Kind         // which provider it is; "" to recognise it from its metadata
-	CAFile       string       // private CA of the upstream; "" for the system's
-	Log          *slog.Logger
-	Now          func() time.Time
+	Issuers      []string     // issuer paths under the public origin; {tenant} for one of each tenant
+
+	// Tenant says whether a label is an active tenant's. It is asked for the
+	// issuers with {tenant}; without it there are none.
+	Tenant func(ctx context.Context, label string) bool
+
+	Kind   Kind   // which provider it is; "" to recognise it from its metadata
+	CAFile string // private CA of the upstream; "" for the system's
+	Log    *slog.Logger
+	Now    func() time.Time
 
 	// Refresh is how long metadata is used before it is fetched again. Default
 	// 5m.
@@ -60,12 +65,22 @@ var endpoints = []Endpoint{Authorization, Token, PAR, EndSession, Registration, 
 
 // Issuer is one issuer of the provider, as its document describes it.
 type Issuer struct {
-	Path     string // as configured: "/realms/atlas"
+	Path     string // "/realms/atlas"
+	Template string // as configured, where that is with a {tenant}
+	Tenant   string // the label of the tenant whose issuer it is; "" for all
 	ID       string // the issuer identifier, byte for byte as the provider wrote it
 	Metadata *oidc.Metadata
 	// OAuth are the documents of RFC 8414, by the path at which the provider
 	// has them. They are absent where it answers 404.
 	OAuth map[string]*oidc.Metadata
+}
+
+// Configured is the issuer's path as the configuration has it.
+func (i *Issuer) Configured() string {
+	if i.Template != "" {
+		return i.Template
+	}
+	return i.Path
 }
 
 // ErrNotReady is what there is before the first fetch: 503 with Retry-After.
@@ -104,6 +119,8 @@ type Provider struct {
 	inside    *pipe // the embedded provider's listener
 	now       atomic.Pointer[snapshot]
 	public    authority
+	templates []template
+	realms    realms
 }
 
 // New makes a Provider; it makes no request.
@@ -117,12 +134,7 @@ func New(o Options) (*Provider, error) {
 	o.Refresh = orDefault(o.Refresh, 5*time.Minute)
 	o.Retry = orDefault(o.Retry, 200*time.Millisecond)
 	o.AnswerTimeout = orDefault(o.AnswerTimeout, time.Minute)
-	for _, path := range o.Issuers {
-		if strings.Contains(path, "{tenant}") {
-			return nil, fmt.Errorf("issuer %q: one issuer for each tenant is not served yet: name the issuers one by one", path)
-		}
-	}
-	p := &Provider{o: o, base: o.URL}
+	p := &Provider{o: o, base: o.URL, templates: templates(o.Issuers), realms: realms{known: map[string]*realm{}}}
 	var err error
 	if p.public, err = newAuthority(o.PublicOrigin); err != nil {
 		return nil, err
@@ -139,8 +151,11 @@ func New(o Options) (*Provider, error) {
 	}
 	s := &snapshot{failed: map[string]error{}, kind: o.Kind}
 	for _, path := range o.Issuers {
-		s.failed[path] = ErrNotReady
+		if !strings.Contains(path, tenantPlaceholder) {
+			s.failed[path] = ErrNotReady
+		}
 	}
+	s.closed = private(s.kind, o.Issuers)
 	p.now.Store(s)
 	return p, nil
 }
@@ -173,7 +188,14 @@ func (p *Provider) Issuer(path string) (*Issuer, error) {
 	if err := s.failed[path]; err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("no issuer at %q is configured", path)
+	if t, label, ok := p.realmOf(path); ok && path == t.before+label+t.after {
+		s, err := p.realm(t, label)
+		if err != nil {
+			return nil, err
+		}
+		return s.issuers[path], nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrNoIssuer, path)
 }
 
 // Serves says why a request path cannot be passed to the provider now: while
@@ -181,6 +203,10 @@ func (p *Provider) Issuer(path string) (*Issuer, error) {
 // its pictures. It is nil when the path can be passed.
 func (p *Provider) Serves(path string) error {
 	s := p.now.Load()
+	if t, label, ok := p.realmOf(path); ok {
+		_, err := p.realm(t, label)
+		return err
+	}
 	if len(s.issuers) == 0 {
 		return p.Ready()
 	}
@@ -196,7 +222,14 @@ func (p *Provider) Serves(path string) error {
 // where they share it, as authentik's do. A slash at the end makes no
 // difference: providers differ in whether they mind it.
 func (p *Provider) At(path string) (Endpoint, []*Issuer) {
-	pl := p.now.Load().at[strings.TrimSuffix(path, "/")]
+	s := p.now.Load()
+	if t, label, ok := p.realmOf(path); ok {
+		var err error
+		if s, err = p.realm(t, label); err != nil {
+			return "", nil
+		}
+	}
+	pl := s.at[strings.TrimSuffix(path, "/")]
 	return pl.endpoint, pl.issuers
 }
 

@@ -103,7 +103,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	}
 	options := upstream.Options{
 		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
-		CAFile: cfg.Provider.CAFile, Log: log, Now: time.Now,
+		CAFile: cfg.Provider.CAFile, Log: log, Now: time.Now, Tenant: directory.Active,
 	}
 	d := &door{log: log, db: db}
 	if cfg.Provider.Embedded != nil {
