@@ -69,13 +69,12 @@ func (w *world) public() string { return fmt.Sprintf("http://auth.localhost:%d",
 func (w *world) issuer() string { return w.public() + "/realms/" + realm }
 
 func (w *world) realm() lab.Realm {
-	return lab.NewRealm(realm,
-		lab.Client{ClientID: transparentClient, Secret: clientSecret, RedirectURIs: []string{w.public() + "/onedoor/callback"}},
+	return lab.NewRealm(realm, append(w.transparentClients(),
 		lab.Client{ClientID: relayClient, Secret: clientSecret, RedirectURIs: []string{
 			w.public() + "/tenants/acme/callback", w.public() + "/tenants/globex/callback",
 		}},
 		lab.Client{ClientID: directClient, Secret: clientSecret, RedirectURIs: []string{
 			fmt.Sprintf("http://acme.localhost:%d/api/auth/callback/provider", sitePort),
 		}},
-	)
+	)...)
 }

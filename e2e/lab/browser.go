@@ -70,7 +70,15 @@ func StartBrowser(s Scope, n *Net, hosts map[string]string) *Browser {
 	}
 	remote, cancel := chromedp.NewRemoteAllocator(context.Background(), devtools.String(), chromedp.NoModifyURL)
 	s.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(remote)
+	return newTab(s, remote)
+}
+
+// Tab opens another tab of the same browser, with the same cookies.
+func (b *Browser) Tab() *Browser { return newTab(b.scope, b.ctx) }
+
+func newTab(s Scope, parent context.Context) *Browser {
+	s.Helper()
+	ctx, cancel := chromedp.NewContext(parent)
 	s.Cleanup(cancel)
 	b := &Browser{scope: s, ctx: ctx, pages: map[string]string{}}
 	if err := chromedp.Run(ctx, network.Enable()); err != nil {

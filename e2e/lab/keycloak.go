@@ -49,10 +49,11 @@ type Realm struct {
 	Users       []User   `json:"users"`
 }
 
-// Client is a confidential client.
+// Client is a client: confidential, or public and without a secret.
 type Client struct {
 	ClientID            string            `json:"clientId"`
-	Secret              string            `json:"secret"`
+	Secret              string            `json:"secret,omitempty"`
+	PublicClient        bool              `json:"publicClient"`
 	Enabled             bool              `json:"enabled"`
 	Protocol            string            `json:"protocol"`
 	StandardFlowEnabled bool              `json:"standardFlowEnabled"`
@@ -77,26 +78,32 @@ type Credential struct {
 	Value string `json:"value"`
 }
 
-// NewRealm is a realm with one person, Ada, and these clients.
+// NewRealm is a realm with two people, Ada and Mallory, and these clients.
 func NewRealm(name string, clients ...Client) Realm {
 	for i := range clients {
 		clients[i].Enabled, clients[i].StandardFlowEnabled, clients[i].Protocol = true, true, "openid-connect"
 	}
 	return Realm{
 		Realm: name, Enabled: true, SSLRequired: "none", Clients: clients,
-		Users: []User{{
-			Username: Username, Enabled: true, Email: "ada@example.com", EmailVerified: true,
-			FirstName: "Ada", LastName: "Lovelace",
-			Credentials: []Credential{{Type: "password", Value: Password}},
-		}},
+		Users: []User{newUser(Username, "Ada", "Lovelace"), newUser(Thief, "Mallory", "Doe")},
 	}
 }
 
-// The person who logs in, at every provider of the tests.
+func newUser(username, first, last string) User {
+	return User{
+		Username: username, Enabled: true, Email: username + "@example.com", EmailVerified: true,
+		FirstName: first, LastName: last,
+		Credentials: []Credential{{Type: "password", Value: Password}},
+	}
+}
+
+// The person who logs in, at every provider of the tests, and at Keycloak
+// another one with the same password.
 const (
 	Username = "ada"
 	Password = "correct horse battery staple"
 	FullName = "Ada Lovelace"
+	Thief    = "mallory"
 )
 
 // StartKeycloak starts Keycloak with a database of its own and returns when its
