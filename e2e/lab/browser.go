@@ -31,7 +31,7 @@ type Browser struct {
 }
 
 // pageLoad bounds one step of a person at the browser.
-const pageLoad = 45 * time.Second
+const pageLoad = 90 * time.Second
 
 // StartBrowser starts a browser in a network. hosts maps names, or names with a
 // port, to where they lead; no other name exists.

@@ -17,7 +17,7 @@ import (
 
 // patience bounds every wait. It is long, because two cores may be busy with
 // something else, and it is only ever used up by a test that fails.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 // Process is a program that a test started. It ends with its scope, and with
 // the test binary however that ends.
