@@ -62,7 +62,7 @@ func (c *client) do(e *exchange) error {
 		}
 		if v, ok := field(line, "location"); ok {
 			if located = string(v) == e.location; !located {
-				return fmt.Errorf("Location %q, want %q", v, e.location)
+				return fmt.Errorf("the Location is %q, want %q", v, e.location)
 			}
 		}
 	}

@@ -70,18 +70,17 @@ func pause(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 	return false
 }
 
-// await asks until ask succeeds, and says how long that took.
-func (p *process) await(ctx context.Context, every time.Duration, ask func() error) (time.Duration, error) {
+// await asks until ask succeeds.
+func (p *process) await(ctx context.Context, every time.Duration, ask func() error) error {
 	began := time.Now()
 	for {
 		err := ask()
 		if err == nil {
-			took := time.Since(began)
 			p.members, err = family(p.cmd.Process.Pid)
-			return took, err
+			return err
 		}
 		if pause(ctx, p.done, every) || ctx.Err() != nil || time.Since(began) > time.Minute {
-			return 0, fmt.Errorf("%s does not answer: %w\n%s", p.name, err, p.tail())
+			return fmt.Errorf("%s does not answer: %w\n%s", p.name, err, p.tail())
 		}
 	}
 }

@@ -148,7 +148,7 @@ func (l *lab) start(ctx context.Context, s settings, file string, first func(*su
 		return nil, 0, err
 	}
 	e := first(sub)
-	if _, err = sub.await(ctx, 500*time.Microsecond, func() error { return ask(s.Port, &e) }); err != nil {
+	if err = sub.await(ctx, 500*time.Microsecond, func() error { return ask(s.Port, &e) }); err != nil {
 		sub.stop()
 		return nil, 0, err
 	}
@@ -210,7 +210,7 @@ var once = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Dis
 
 // ready returns when the door has the provider's metadata.
 func (s *subject) ready(ctx context.Context) error {
-	_, err := s.await(ctx, 10*time.Millisecond, func() error {
+	return s.await(ctx, 10*time.Millisecond, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address()+"/onedoor/health/ready", nil)
 		if err != nil {
 			return err
@@ -225,7 +225,6 @@ func (s *subject) ready(ctx context.Context) error {
 		}
 		return nil
 	})
-	return err
 }
 
 // origin is a public origin that is http without harm (RFC 6761).

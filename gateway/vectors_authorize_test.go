@@ -144,7 +144,8 @@ func newAuthorizeBed(t *testing.T, v *authorizeVectors) *bed {
 	mobile.Site, mobile.Callbacks, mobile.RedirectURIs = tenant.Template{}, nil, []string{"http://127.0.0.1/callback"}
 	b.apps = []*tenant.App{shop, spa, jwtc, parc, mobile}
 	b.tenants = tenant.List{
-		{ID: "1", Label: "acme", Status: tenant.Active}, {ID: "2", Label: "globex", Status: tenant.Active},
+		{ID: "1", Label: "acme", Status: tenant.Active},
+		{ID: "2", Label: "globex", Status: tenant.Active},
 		{ID: "3", Label: "wayne", Status: tenant.Suspended},
 	}
 	b.build()
