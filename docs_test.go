@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +262,32 @@ func TestEveryTroubleshootingHeadingIsPrintedBySomeCode(t *testing.T) {
 				t.Errorf("%s: no code prints %q of the heading %q", name, fragment, m[1])
 			}
 		}
+	}
+}
+
+// Every rule that can stand in a line of the log is on that page.
+func TestEveryRuleOfTheLogIsExplained(t *testing.T) {
+	page := pages(t)["docs/troubleshooting.md"]
+	rules := regexp.MustCompile(`(?:Rule: |rule\{|invalid\(|refuse\()"([a-z_]+[a-z_.]*)"`)
+	found := 0
+	walk(t, ".go", func(name, text string) {
+		if room, _, _ := strings.Cut(name, "/"); (room != "gateway" && room != "tenant") || strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		for _, m := range rules.FindAllStringSubmatch(text, -1) {
+			found++
+			family, _, _ := strings.Cut(m[1], ".")
+			places := []string{"\n### " + m[1] + "\n", "`" + m[1] + "`", "`" + family + ".…`"}
+			if strings.HasSuffix(m[1], ".") { // what follows is a value
+				places = append(places, "`"+m[1])
+			}
+			if !slices.ContainsFunc(places, func(p string) bool { return strings.Contains(page, p) }) {
+				t.Errorf("%s refuses by the rule %q, which docs/troubleshooting.md does not have", name, m[1])
+			}
+		}
+	})
+	if found < 30 {
+		t.Errorf("found only %d rules: the test looks for the wrong words", found)
 	}
 }
 
