@@ -18,8 +18,7 @@ import (
 // relay mode, go on as they came.
 func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.Issuer) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		w.Header().Set("Allow", "GET, POST")
-		g.refuse(w, r, http.StatusMethodNotAllowed, page.MethodNotAllowed, nil)
+		g.methodNotAllowed(w, r, "GET, POST")
 		return
 	}
 	f, bad := readForm(w, r)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -21,57 +22,84 @@ import (
 // response names is in the seal, and a seal that is in doubt names nobody.
 func (g *Gateway) callback(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		w.Header().Set("Allow", "GET, POST")
-		g.refuse(w, r, http.StatusMethodNotAllowed, page.MethodNotAllowed, nil)
+		g.methodNotAllowed(w, r, "GET, POST")
 		return
 	}
-	issuer, err := g.issuerAt(r, callbackPath)
-	if err != nil {
-		g.notReady(w, r, err)
+	b, ok := g.comeBack(w, r, way{callbackPath, seal.State, page.InvalidState, page.LoginExpired, g.Directory.Again})
+	if !ok {
 		return
+	}
+	if bad := checkResponse(r, b.issuer, b.params, &b.transaction); bad != nil {
+		g.refuse(w, r, http.StatusBadRequest, page.InvalidState, bad)
+		return
+	}
+	if !g.sameBrowser(r, &b.transaction) {
+		g.refuseAndReturn(w, r, page.WrongBrowser, b.to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.browser"})
+		return
+	}
+	if bad := g.recall(r, b.issuer, &b.transaction); bad != nil {
+		g.refuseAndReturn(w, r, page.LoginExpired, b.to, bad)
+		return
+	}
+	g.unbind(w, &b.transaction)
+	respond(w, r.Request, b.to.URI, g.response(b.issuer, b.params, &b.transaction), b.formPost)
+}
+
+// way is one of the two ways on which the provider sends browsers back to us.
+type way struct {
+	base     string       // the registered address
+	purpose  seal.Purpose // of its state
+	refused  string       // the page for a state that is in doubt
+	tooLate  string       // the page for one that has expired
+	askAgain func(ctx context.Context, app *tenant.App, uri, tenantID string) (tenant.Target, *tenant.Refusal)
+}
+
+// returned is a browser that came back with a transaction of ours, and where it
+// may go at this moment.
+type returned struct {
+	transaction
+	issuer *upstream.Issuer
+	params oidc.Params
+	to     tenant.Target
+}
+
+// comeBack opens the state that a browser brings back and asks the registry
+// again. It answers what cannot go on, and says so by false.
+func (g *Gateway) comeBack(w http.ResponseWriter, r *request, by way) (b returned, ok bool) {
+	var err error
+	if b.issuer, err = g.issuerAt(r, by.base); err != nil {
+		g.notReady(w, r, err)
+		return b, false
 	}
 	f, bad := readForm(w, r)
 	if bad == nil && f.params.Repeated() != "" {
 		bad = repeated(f.params.Repeated())
 	}
 	if bad != nil {
-		g.refuse(w, r, status(bad), page.InvalidState, bad)
-		return
+		g.refuse(w, r, status(bad), by.refused, bad)
+		return b, false
 	}
-	ps := f.params
-	t, err := g.openTransaction(seal.State, issuer, ps.Get("state"))
+	b.params = f.params
+	b.transaction, err = g.openTransaction(by.purpose, b.issuer, b.params.Get("state"))
 	if err != nil && !errors.Is(err, seal.ErrExpired) {
-		g.refuse(w, r, http.StatusBadRequest, page.InvalidState, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.seal", Cause: err})
-		return
+		g.refuse(w, r, http.StatusBadRequest, by.refused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.seal", Cause: err})
+		return b, false
 	}
-	app := g.Directory.App(t.clientID, issuer.Configured())
+	app := g.Directory.App(b.clientID, b.issuer.Configured())
 	if app == nil || app.Mode != tenant.Transparent {
 		g.refuse(w, r, http.StatusBadRequest, page.InvalidClient, &oidc.Error{Code: oidc.InvalidClient, Rule: "client.gone"})
-		return
+		return b, false
 	}
-	to, no := g.Directory.Again(r.Context(), app, t.redirectURI, t.tenantID)
-	if no != nil {
+	var no *tenant.Refusal
+	if b.to, no = by.askAgain(r.Context(), app, b.redirectURI, b.tenantID); no != nil {
 		g.refuse(w, r, http.StatusForbidden, page.UnknownTenant, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
-		return
+		return b, false
 	}
 	if err != nil {
-		g.refuseAndReturn(w, r, page.LoginExpired, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.expired", Cause: err})
-		return
+		g.refuseAndReturn(w, r, by.tooLate, b.to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.expired", Cause: err})
+		return b, false
 	}
-	if bad := checkResponse(r, issuer, ps, &t); bad != nil {
-		g.refuse(w, r, http.StatusBadRequest, page.InvalidState, bad)
-		return
-	}
-	if !g.sameBrowser(r, &t) {
-		g.refuseAndReturn(w, r, page.WrongBrowser, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.browser"})
-		return
-	}
-	if bad := g.recall(r, issuer, &t); bad != nil {
-		g.refuseAndReturn(w, r, page.LoginExpired, to, bad)
-		return
-	}
-	g.unbind(w, &t)
-	respond(w, r.Request, to.URI, g.response(issuer, ps, &t), t.formPost)
+	return b, true
 }
 
 // issuerAt finds the issuer whose registered URI was called: with several

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 
@@ -18,8 +17,7 @@ import (
 // there is nothing to do.
 func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.Issuer) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		w.Header().Set("Allow", "GET, POST")
-		g.refuse(w, r, http.StatusMethodNotAllowed, page.MethodNotAllowed, nil)
+		g.methodNotAllowed(w, r, "GET, POST")
 		return
 	}
 	f, bad := readForm(w, r)
@@ -104,49 +102,20 @@ func (g *Gateway) logoutApp(iss []*upstream.Issuer, ps oidc.Params) (*tenant.App
 // it on to the app.
 func (g *Gateway) loggedOut(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		g.refuse(w, r, http.StatusMethodNotAllowed, page.MethodNotAllowed, nil)
+		g.methodNotAllowed(w, r, http.MethodGet)
 		return
 	}
-	issuer, err := g.issuerAt(r, logoutPath)
-	if err != nil {
-		g.notReady(w, r, err)
+	b, ok := g.comeBack(w, r, way{logoutPath, seal.Logout, page.LogoutRefused, page.LogoutRefused, g.Directory.AgainLogout})
+	if !ok {
 		return
 	}
-	f, bad := readForm(w, r)
-	if bad == nil && f.params.Repeated() != "" {
-		bad = repeated(f.params.Repeated())
-	}
-	if bad != nil {
-		g.refuse(w, r, status(bad), page.LogoutRefused, bad)
+	if bad := g.recall(r, b.issuer, &b.transaction); bad != nil {
+		g.refuseAndReturn(w, r, page.LogoutRefused, b.to, bad)
 		return
 	}
-	t, err := g.openTransaction(seal.Logout, issuer, f.params.Get("state"))
-	if err != nil && !errors.Is(err, seal.ErrExpired) {
-		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.seal", Cause: err})
-		return
+	ps := b.params.Without("state")
+	if b.hasState {
+		ps = append(ps, oidc.Param{Name: "state", Value: b.state})
 	}
-	app := g.Directory.App(t.clientID, issuer.Configured())
-	if app == nil {
-		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidClient, Rule: "client.gone"})
-		return
-	}
-	to, no := g.Directory.AgainLogout(r.Context(), app, t.redirectURI, t.tenantID)
-	if no != nil {
-		g.refuse(w, r, http.StatusForbidden, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
-		return
-	}
-	if err != nil {
-		g.refuseAndReturn(w, r, page.LogoutRefused, to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "logout.expired", Cause: err})
-		return
-	}
-	if bad := g.recall(r, issuer, &t); bad != nil {
-		g.refuseAndReturn(w, r, page.LogoutRefused, to, bad)
-		return
-	}
-	ps := f.params.Without("state")
-	if t.hasState {
-		ps = append(ps, oidc.Param{Name: "state", Value: t.state})
-	}
-	redirect(w, oidc.AppendQuery(to.URI, ps))
+	redirect(w, oidc.AppendQuery(b.to.URI, ps))
 }
