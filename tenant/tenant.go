@@ -194,7 +194,12 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.err }
 
+// refuse makes a Refusal. What a refused address holds behind its "?" stays out
+// of the log: it may be somebody's code.
 func refuse(rule, got, want string, err error) *Refusal {
+	if i := strings.IndexByte(got, '?'); i >= 0 {
+		got = got[:i] + "?…"
+	}
 	if len(got) > 300 {
 		got = got[:300] + "…"
 	}

@@ -105,6 +105,15 @@ func TestOnlyNativeAppsMayChooseTheirPort(t *testing.T) {
 	}
 }
 
+func TestARefusalKeepsTheQueryToItself(t *testing.T) {
+	d := shop(t)
+	for _, uri := range []string{"https://acme.example.com/x?code=SECRET", "https://acme.example.com/x?code=SECRET#", "https://auth.example.com/?SECRET"} {
+		if _, no := d.RedirectURI(context.Background(), d.Apps[0], uri); no == nil || strings.Contains(no.Error(), "SECRET") {
+			t.Errorf("%q: %v", uri, no)
+		}
+	}
+}
+
 func TestALogoutEndsOnALogoutPathOnly(t *testing.T) {
 	d, ctx := shop(t), context.Background()
 	for uri, ok := range map[string]bool{
