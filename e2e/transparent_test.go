@@ -75,13 +75,19 @@ type app struct {
 	origin   string // of its tenant's site
 }
 
-// app reads the metadata through the door, as an app does when it starts.
+// app is a client of the realm that all tenants share.
 func (w *world) app(t *testing.T, clientID string, site *landing, tenant string) *app {
+	t.Helper()
+	return w.appOf(t, w.issuer(), clientID, site, tenant)
+}
+
+// appOf reads the metadata through the door, as an app does when it starts.
+func (w *world) appOf(t *testing.T, issuer, clientID string, site *landing, tenant string) *app {
 	t.Helper()
 	a := &app{t: t, client: lab.HTTPClient(lab.DialTo(lab.Here, w.address())), origin: site.origin(tenant)}
 	a.ctx = oidc.ClientContext(t.Context(), a.client)
 	var err error
-	if a.provider, err = oidc.NewProvider(a.ctx, w.issuer()); err != nil {
+	if a.provider, err = oidc.NewProvider(a.ctx, issuer); err != nil {
 		t.Fatal(err)
 	}
 	a.Config = oauth2.Config{
