@@ -307,3 +307,42 @@ func TestTheChallengeAndTheVerifierBelongTogether(t *testing.T) {
 		t.Error("the verifier does not fit the challenge")
 	}
 }
+
+// The provider would refuse most of these too; but what it does is its affair,
+// and what the door promises must not hang on it.
+func TestTheDoorItselfRefusesWhatDoesNotBelongTogether(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	login := func(pkce bool) string {
+		ps := oidc.Params{{Name: "response_type", Value: "code"}, {Name: "client_id", Value: "shop"}, {Name: "redirect_uri", Value: acmeURI}, {Name: "state", Value: "st"}}
+		if pkce {
+			ps = append(ps, oidc.Param{Name: "code_challenge", Value: seal.Challenge(verifier)}, oidc.Param{Name: "code_challenge_method", Value: "S256"})
+		}
+		b.send("GET", "/authorize", ps.Encode(), "", "", nil)
+		q, _ := url.ParseQuery(b.last().query)
+		return location(t, b.finish(q.Get("state"))).Query().Get("code")
+	}
+	plain, bound := login(false), login(true)
+	for name, ps := range map[string]oidc.Params{
+		"a raw code of the provider":                   {{Name: "code", Value: "K"}, {Name: "redirect_uri", Value: acmeURI}},
+		"a raw code with the registered redirect URI":  {{Name: "code", Value: "K"}, {Name: "redirect_uri", Value: vectorR0}},
+		"a missing verifier":                           {{Name: "code", Value: bound}, {Name: "redirect_uri", Value: acmeURI}},
+		"a verifier without a challenge":               {{Name: "code", Value: plain}, {Name: "redirect_uri", Value: acmeURI}, {Name: "code_verifier", Value: verifier}},
+		"another tenant's redirect URI":                {{Name: "code", Value: plain}, {Name: "redirect_uri", Value: "https://globex.example.com/api/auth/callback"}},
+		"no redirect URI":                              {{Name: "code", Value: plain}},
+		"the registered redirect URI":                  {{Name: "code", Value: plain}, {Name: "redirect_uri", Value: vectorR0}},
+		"another client, which also knows its secrets": {{Name: "client_id", Value: "parc"}, {Name: "client_secret", Value: "parc-secret"}, {Name: "code", Value: plain}, {Name: "redirect_uri", Value: acmeURI}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.seen = nil
+			ps = append(oidc.Params{{Name: "grant_type", Value: "authorization_code"}}, ps...)
+			if ps.Get("client_id") == "" {
+				ps = append(ps, oidc.Param{Name: "client_id", Value: "shop"}, oidc.Param{Name: "client_secret", Value: "shop-secret"})
+			}
+			a := read(t, b.send("POST", "/token", "", "application/x-www-form-urlencoded", ps.Encode(), nil))
+			if a.status != http.StatusBadRequest || !strings.Contains(a.body, oidc.InvalidGrant) || len(b.seen) != 0 {
+				t.Errorf("%d %s; the provider saw %v", a.status, a.body, b.seen)
+			}
+		})
+	}
+}
