@@ -29,8 +29,10 @@ type realmsBed struct {
 func openRealms(t *testing.T) *realmsBed {
 	t.Helper()
 	b := &realmsBed{asked: map[string]int{}, tenants: tenant.List{
-		{ID: "1", Label: "acme", Status: tenant.Active}, {ID: "2", Label: "globex", Status: tenant.Active},
-		{ID: "3", Label: "wayne", Status: tenant.Suspended}, {ID: "4", Label: "broken", Status: tenant.Active},
+		{ID: "1", Label: "acme", Status: tenant.Active},
+		{ID: "2", Label: "globex", Status: tenant.Active},
+		{ID: "3", Label: "wayne", Status: tenant.Suspended},
+		{ID: "4", Label: "broken", Status: tenant.Active},
 		{ID: "5", Label: "master", Status: tenant.Active},
 	}}
 	site, err := tenant.ParseTemplate("https://{tenant}.example.com", tenant.Environment{Production: true})
@@ -111,8 +113,11 @@ func TestEachTenantLogsInAtItsOwnRealm(t *testing.T) {
 			}
 		}
 		body := oidc.Params{
-			{Name: "grant_type", Value: "authorization_code"}, {Name: "code", Value: loc.Query().Get("code")},
-			{Name: "redirect_uri", Value: site + "/cb"}, {Name: "client_id", Value: "shop"}, {Name: "client_secret", Value: "s"},
+			{Name: "grant_type", Value: "authorization_code"},
+			{Name: "code", Value: loc.Query().Get("code")},
+			{Name: "redirect_uri", Value: site + "/cb"},
+			{Name: "client_id", Value: "shop"},
+			{Name: "client_secret", Value: "s"},
 		}.Encode()
 		for realm, status := range map[string]int{label: 200, other: 400} {
 			b.last = nil
