@@ -58,10 +58,11 @@ FUZZTIME ?= 10s
 fuzz:
 	@tools/fuzz $(FUZZTIME)
 
-# Real provider, real browser, real applications; one package, in sequence.
+# Real provider, real browser, real applications; one package, in sequence. As
+# root, or through sudo: the tests make network namespaces.
 e2e:
 	@tools/deps e2e
-	go test -tags e2e -count 1 -timeout 20m -v $(E2EFLAGS) ./e2e/
+	go test -tags e2e -exec $(CURDIR)/tools/asroot -count 1 -timeout 20m -v $(E2EFLAGS) ./e2e/
 
 # Takes each rule out and shows that a test misses it.
 mutants:
