@@ -68,8 +68,8 @@ func (b *realmsBed) provider(w http.ResponseWriter, r *http.Request) {
 		if realm == "/realms/broken" {
 			name = testOrigin + "/realms/acme"
 		}
-		fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":%q,"token_endpoint":%q,"end_session_endpoint":%q,"code_challenge_methods_supported":["S256"]}`,
-			name, iss+"/auth", iss+"/token", iss+"/logout")
+		fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":%q,"token_endpoint":%q,"end_session_endpoint":%q,"registration_endpoint":%q,"code_challenge_methods_supported":["S256"]}`,
+			name, iss+"/auth", iss+"/token", iss+"/logout", iss+"/register")
 		return
 	}
 	if strings.Contains(r.URL.Path, ".well-known") {

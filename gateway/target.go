@@ -147,10 +147,12 @@ func (g *Gateway) disguised(path, plain string, here upstream.Endpoint) error {
 }
 
 // closed returns the private path of the provider that a path lies below, and
-// "" where it may pass.
+// "" where it may pass. Case makes no difference on either side: a realm's name
+// may have capitals, and some providers do not mind it.
 func (g *Gateway) closed(path, plain string) string {
-	for _, private := range g.Provider.Private() {
-		if below(strings.ToLower(path), private) || below(strings.ToLower(plain), private) {
+	for _, private := range g.Provider.PrivateAt(plain) {
+		lower := strings.ToLower(private)
+		if below(strings.ToLower(path), lower) || below(strings.ToLower(plain), lower) {
 			if g.exposed(plain) && (path == plain || g.exposed(path)) {
 				return ""
 			}

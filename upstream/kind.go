@@ -33,6 +33,18 @@ func recognise(authorization string) Kind {
 // once the kind is.
 func (p *Provider) Private() []string { return p.now.Load().closed }
 
+// PrivateAt are the private paths that matter to a request path: below the
+// issuer of a tenant, where its clients could be registered too.
+func (p *Provider) PrivateAt(path string) []string {
+	all := p.Private()
+	if t, label, ok := p.realmOf(path); ok {
+		if s, err := p.realm(t, label); err == nil {
+			return append(slices.Clone(all), s.closed...)
+		}
+	}
+	return all
+}
+
 // private lists them for a kind, at the root and below whatever path the
 // provider's own root has (Keycloak's --http-relative-path). One that holds a
 // configured issuer is meant to be open.

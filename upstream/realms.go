@@ -135,6 +135,7 @@ func (p *Provider) ask(r *realm, t template, label string) {
 		i.Template, i.Tenant = t.text, label
 		s := &snapshot{issuers: map[string]*Issuer{path: i}, at: map[string]place{}, kind: p.o.Kind}
 		p.place(s, i)
+		s.closed = s.registrations()
 		r.snapshot, r.err, r.until = s, nil, p.o.Now().Add(p.o.Refresh)
 	case r.snapshot != nil && !errors.As(err, &wrong):
 		r.until = p.o.Now().Add(p.o.Retry)
