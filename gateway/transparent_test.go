@@ -251,6 +251,33 @@ func TestAPushedRequestIsOfItsClientAndGoesThroughWhole(t *testing.T) {
 	}
 }
 
+func TestAPushedRequestOfAnotherClientIsRefused(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	made := map[string]string{}
+	b.before(&authorizeCase{Setup: []string{"PAR by parc gives handle 1"}}, made)
+	b.seen = nil
+	for _, q := range []string{
+		"client_id=shop&request_uri=" + url.QueryEscape(made["par:1"]),
+		"client_id=shop&request_uri=urn%3Aexample%3A1",
+		"client_id=parc&request_uri=urn%3Aexample%3A1", // the provider's own handle, which a client never sees
+	} {
+		if a := read(t, b.send("GET", "/authorize", q, "", "", nil)); a.status != http.StatusBadRequest || len(b.seen) != 0 {
+			t.Errorf("%s: %d, the provider saw %v", q, a.status, b.seen)
+		}
+	}
+}
+
+func TestTokensInTheFrontChannelGoNowhere(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	_, sealed := b.begin("st")
+	for _, extra := range []string{"id_token", "access_token", "token_type", "response"} {
+		q := oidc.Params{{Name: "code", Value: "K"}, {Name: "state", Value: sealed}, {Name: "iss", Value: testOrigin}, {Name: extra, Value: "x"}}.Encode()
+		if a := read(t, b.send("GET", "/onedoor/callback", q, "", "", nil)); a.status != http.StatusBadRequest || a.header.Get("Location") != "" {
+			t.Errorf("code and %s: %d %v", extra, a.status, a.header)
+		}
+	}
+}
+
 func TestRequestsOfOtherClientsPassAsTheyCame(t *testing.T) {
 	b := newAuthorizeBed(t, nil)
 	b.apps[1].Mode = tenant.Relay

@@ -84,6 +84,20 @@ func TestNothingElseOpens(t *testing.T) {
 	}
 }
 
+// The purpose is in the additional data too; the keys must not hang on that.
+func TestEachPurposeHasAKeyOfItsOwn(t *testing.T) {
+	r := ring(t, &clock{time.Unix(1e9, 0)}, fixed(1))
+	nonce := make([]byte, 24)
+	seen := map[string]Purpose{}
+	for _, p := range purposes {
+		text := string(r.keys[0].aeads[p].Seal(nil, nonce, []byte("value"), nil))
+		if other, ok := seen[text]; ok {
+			t.Errorf("%s and %s share a key", p, other)
+		}
+		seen[text] = p
+	}
+}
+
 // A value whose unused last bits differ decodes to the same octets: one seal,
 // two texts.
 func TestTrailingBitsAreRefused(t *testing.T) {
