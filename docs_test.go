@@ -291,6 +291,34 @@ func TestEveryRuleOfTheLogIsExplained(t *testing.T) {
 	}
 }
 
+// The table of rules has none that is gone.
+func TestEveryRuleInTheTableIsInTheCode(t *testing.T) {
+	var code strings.Builder
+	walk(t, ".go", func(name, text string) {
+		if !strings.HasSuffix(name, "_test.go") {
+			code.WriteString(text)
+		}
+	})
+	_, rest, _ := strings.Cut(pages(t)["docs/troubleshooting.md"], "\n| rule | what it met |\n")
+	table, _, ok := strings.Cut(rest, "\n\n")
+	if !ok {
+		t.Fatal("docs/troubleshooting.md has no table of rules")
+	}
+	for row := range strings.Lines(table) {
+		rules, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+		for _, quoted := range inlineCode.FindAllString(rules, -1) {
+			rule := strings.TrimSuffix(strings.Trim(quoted, "`"), "…")
+			is := strings.Contains(code.String(), `"`+rule+`"`)
+			if family, _, more := strings.Cut(rule, "."); more { // some end with a value
+				is = is || strings.Contains(code.String(), `"`+family+`."`)
+			}
+			if !is {
+				t.Errorf("docs/troubleshooting.md explains the rule %q, by which nothing is refused", rule)
+			}
+		}
+	}
+}
+
 // The docs name no command that is not there.
 func TestEveryCommandInTheDocsExists(t *testing.T) {
 	commands := map[string]bool{"help": true}
