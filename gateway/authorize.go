@@ -163,7 +163,7 @@ func checkPKCE(app *tenant.App, issuer *upstream.Issuer, ps oidc.Params) *oidc.E
 		if app.Type != tenant.Confidential {
 			return &oidc.Error{Code: oidc.InvalidRequest, Rule: "pkce.missing", Description: "code challenge required"} // RFC 7636 §4.4.1
 		}
-		if !supportsS256(issuer) && !app.AcceptUnboundCodes {
+		if !issuer.S256 && !app.AcceptUnboundCodes {
 			return &oidc.Error{
 				Code: oidc.ServerError, Rule: "pkce.provider",
 				Description: "the provider does not announce PKCE with S256, without which codes cannot be bound",
@@ -179,15 +179,6 @@ func checkPKCE(app *tenant.App, issuer *upstream.Issuer, ps oidc.Params) *oidc.E
 
 const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-func supportsS256(issuer *upstream.Issuer) bool {
-	for _, m := range issuer.Metadata.Strings("code_challenge_methods_supported") {
-		if m == "S256" {
-			return true
-		}
-	}
-	return false
-}
-
 // begin makes the transaction of a request that was found good.
 func (g *Gateway) begin(app *tenant.App, to tenant.Target, issuer *upstream.Issuer, ps oidc.Params) transaction {
 	t := newTransaction(g.Ring)
@@ -197,7 +188,7 @@ func (g *Gateway) begin(app *tenant.App, to tenant.Target, issuer *upstream.Issu
 	switch {
 	case ps.Get("code_challenge") != "":
 		t.pkce = pkceClient
-	case supportsS256(issuer):
+	case issuer.S256:
 		t.pkce = pkceDoor
 	}
 	return t
@@ -210,14 +201,15 @@ func (g *Gateway) toProvider(r *request, app *tenant.App, to tenant.Target, issu
 	if bad != nil {
 		return nil, bad
 	}
-	ps = ps.Set("redirect_uri", registered(app.RegisteredRedirectURI, issuer)).Set("state", state)
+	ours := append(make(oidc.Params, 0, 4), oidc.Param{Name: "redirect_uri", Value: registered(app.RegisteredRedirectURI, issuer)}, oidc.Param{Name: "state", Value: state})
 	if t.pkce == pkceDoor {
 		// The provider's code is then worth nothing outside this transaction:
 		// without it, whoever has somebody's raw code could have us seal it
 		// for a login of his own (THREATS §3.4).
 		verifier, _ := g.Ring.Verifier(t.keyID, t.id[:]) // the primary key's: always there
-		ps = ps.Set("code_challenge", seal.Challenge(verifier)).Set("code_challenge_method", "S256")
+		ours = append(ours, oidc.Param{Name: "code_challenge", Value: seal.Challenge(verifier)}, oidc.Param{Name: "code_challenge_method", Value: "S256"})
 	}
+	ps = ps.With(ours...)
 	for _, p := range to.Parameters() {
 		if ps.Get(p.Name) == "" {
 			ps = ps.Set(p.Name, p.Value)
@@ -260,8 +252,8 @@ func respond(w http.ResponseWriter, r *http.Request, uri string, ps oidc.Params,
 func redirect(w http.ResponseWriter, location string) {
 	h := w.Header()
 	h["Location"] = []string{location}
-	h["Cache-Control"] = []string{"no-store"}
-	h["Referrer-Policy"] = []string{"no-referrer"}
+	h["Cache-Control"] = noStore
+	h["Referrer-Policy"] = noReferrer
 	w.WriteHeader(http.StatusSeeOther)
 }
 

@@ -79,21 +79,23 @@ func (g *Gateway) dropOldBindings(w http.ResponseWriter, r *request) {
 }
 
 func (g *Gateway) bindingName(t *transaction) string {
-	return g.bindingPrefix() + base64.RawURLEncoding.EncodeToString(t.id[:6])
+	var name [32]byte
+	return string(base64.RawURLEncoding.AppendEncode(append(name[:0], g.bindingPrefix()...), t.id[:6]))
 }
 
 // bindingPrefix is __Host- where the browser takes Secure cookies, so that no
 // tenant's host can plant one (THREATS T-60); on other http origins, which the
 // operator allowed in writing, it cannot be.
 func (g *Gateway) bindingPrefix() string {
-	if g.secureCookies() {
+	if g.secure {
 		return "__Host-od-"
 	}
 	return "od-"
 }
 
-func (g *Gateway) secureCookies() bool {
-	u, err := url.Parse(g.PublicOrigin)
+// trustsCookies says whether browsers take Secure cookies from an origin.
+func trustsCookies(origin string) bool {
+	u, err := url.Parse(origin)
 	if err != nil {
 		return true
 	}
@@ -104,6 +106,6 @@ func (g *Gateway) secureCookies() bool {
 func (g *Gateway) setBinding(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: maxAge,
-		Secure: g.secureCookies(), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: g.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }

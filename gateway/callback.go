@@ -163,11 +163,17 @@ func checkResponse(r *request, issuer *upstream.Issuer, ps oidc.Params, t *trans
 // session check that the session had changed (OIDC Session Management §3.2).
 func (g *Gateway) response(issuer *upstream.Issuer, ps oidc.Params, t *transaction) oidc.Params {
 	ps = ps.Without("session_state")
-	if code := ps.Get("code"); code != "" {
-		ps = ps.Set("code", g.Ring.Seal(seal.Code, issuer.ID, t.forCode(code).encode()))
+	for i := range ps { // a copy, which may be changed
+		switch {
+		case ps[i].Name == "code" && ps[i].Value != "":
+			c := t.forCode(ps[i].Value)
+			ps[i].Value = g.Ring.Seal(seal.Code, issuer.ID, c.encode())
+		case ps[i].Name == "state":
+			ps[i].Value = t.state
+		}
 	}
 	if !t.hasState {
 		return ps.Without("state") // one that the app did not send would be refused
 	}
-	return ps.Set("state", t.state)
+	return ps
 }

@@ -50,7 +50,7 @@ func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 	if len(r.query) > 1 {
 		return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.query", Description: "parameters belong in the body of a POST"}
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+	if !isForm(r.Header.Get("Content-Type")) {
 		return nil, &oidc.Error{
 			Status: http.StatusUnsupportedMediaType, Code: oidc.InvalidRequest, Rule: "form.type",
 			Description: "the body must be application/x-www-form-urlencoded",
@@ -74,6 +74,15 @@ func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 	}
 	ps, err := oidc.ParseParams(string(body))
 	return &form{params: ps, body: body}, badForm(err)
+}
+
+func isForm(contentType string) bool {
+	const form = "application/x-www-form-urlencoded"
+	if contentType == form { // what nearly everybody writes
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == form
 }
 
 func badForm(err error) *oidc.Error {

@@ -47,6 +47,7 @@ type Gateway struct {
 	draining  atomic.Bool
 
 	longStates *rate.Limiter
+	secure     bool // browsers take Secure cookies from the public origin
 }
 
 // New makes a Gateway.
@@ -57,7 +58,7 @@ func New(o Options) *Gateway {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Gateway{Options: o, longStates: rate.NewLimiter(longStatesEachSecond, longStatesAtOnce)}
+	return &Gateway{Options: o, longStates: rate.NewLimiter(longStatesEachSecond, longStatesAtOnce), secure: trustsCookies(o.PublicOrigin)}
 }
 
 // Drain makes the door say that it is not ready, so that balancers send

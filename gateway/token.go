@@ -91,18 +91,18 @@ func (g *Gateway) redeem(r *request, app *tenant.App, issuer *upstream.Issuer, p
 	if _, no := g.Directory.Again(r.Context(), app, uri, t.tenantID); no != nil {
 		return nil, invalid(no.Rule, no)
 	}
-	ps = ps.Set("code", t.code).Set("redirect_uri", registered(app.RegisteredRedirectURI, issuer))
+	ours := append(make(oidc.Params, 0, 3), oidc.Param{Name: "code", Value: t.code}, oidc.Param{Name: "redirect_uri", Value: registered(app.RegisteredRedirectURI, issuer)})
 	switch verifier := ps.Get("code_verifier"); {
 	case t.pkce == pkceClient && verifier == "":
 		return nil, invalid("pkce.verifier.missing", nil) // RFC 7636 §4.6
 	case t.pkce != pkceClient && verifier != "":
 		return nil, invalid("pkce.downgrade", nil) // RFC 9700 §4.8.2
 	case t.pkce == pkceDoor:
-		ours, err := g.Ring.Verifier(t.keyID, t.id[:])
+		verifier, err := g.Ring.Verifier(t.keyID, t.id[:])
 		if err != nil {
 			return nil, invalid("pkce.key", err)
 		}
-		ps = ps.Set("code_verifier", ours)
+		ours = append(ours, oidc.Param{Name: "code_verifier", Value: verifier})
 	}
-	return ps, nil
+	return ps.With(ours...), nil
 }

@@ -88,12 +88,14 @@ func decodeTransaction(b []byte) (transaction, error) {
 	t.bound, t.kept = flags&flagBound != 0, flags&flagKept != 0
 	b = b[3:]
 	b = b[copy(t.id[:], b):]
+	text := string(b)
 	for _, s := range []*string{&t.clientID, &t.redirectURI, &t.tenantID, &t.state, &t.code} {
 		n, used := binary.Uvarint(b)
 		if used <= 0 || n > uint64(len(b)-used) {
 			return t, errPayload
 		}
-		*s, b = string(b[used:used+int(n)]), b[used+int(n):]
+		// The texts share one copy of b.
+		*s, b, text = text[used:used+int(n)], b[used+int(n):], text[used+int(n):]
 	}
 	if len(b) != 0 {
 		return t, errPayload
@@ -104,9 +106,9 @@ func decodeTransaction(b []byte) (transaction, error) {
 // forCode is the part of the transaction that the token request needs, with the
 // provider's code in it. The redirect URI shrinks to its hash: the app sends it
 // again, and the sealed code stays short.
-func (t transaction) forCode(code string) *transaction {
+func (t *transaction) forCode(code string) transaction {
 	sum := sha256.Sum256([]byte(t.redirectURI))
-	return &transaction{
+	return transaction{
 		clientID: t.clientID, redirectURI: string(sum[:]), tenantID: t.tenantID,
 		id: t.id, keyID: t.keyID, pkce: t.pkce, code: code,
 	}

@@ -98,11 +98,8 @@ func (m *Metadata) Strings(name string) []string {
 
 // Bool returns a member that is true or false; false for any other.
 func (m *Metadata) Bool(name string) bool {
-	var b bool
-	if i := m.index(name); i >= 0 {
-		_ = json.Unmarshal(m.members[i].value, &b)
-	}
-	return b
+	i := m.index(name)
+	return i >= 0 && string(m.members[i].value) == "true"
 }
 
 // Set gives the member that value, in its place or at the end.

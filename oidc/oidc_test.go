@@ -3,6 +3,8 @@ package oidc
 import (
 	"errors"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -170,4 +172,31 @@ func FuzzParams(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestEncodeEscapesAsTheStandardLibraryDoes(t *testing.T) {
+	var all strings.Builder
+	for c := range 0x180 {
+		all.WriteRune(rune(c))
+	}
+	ps := Params{{Name: "a b", Value: all.String()}, {Name: "", Value: ""}, {Name: "日本", Value: "=&+%"}}
+	var want []string
+	for _, p := range ps {
+		want = append(want, url.QueryEscape(p.Name)+"="+url.QueryEscape(p.Value))
+	}
+	if got := ps.Encode(); got != strings.Join(want, "&") {
+		t.Errorf("got  %q\nwant %q", got, strings.Join(want, "&"))
+	}
+}
+
+func TestWithChangesACopy(t *testing.T) {
+	ps := Params{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}, {Name: "a", Value: "3"}, {Name: "c", Value: "4"}}
+	before := slices.Clone(ps)
+	got := ps.With(Param{Name: "a", Value: "x"}, Param{Name: "d", Value: "y"}, Param{Name: "c", Value: "z"})
+	if want := (Params{{Name: "a", Value: "x"}, {Name: "b", Value: "2"}, {Name: "c", Value: "z"}, {Name: "d", Value: "y"}}); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if !slices.Equal(ps, before) {
+		t.Errorf("the parameters themselves became %v", ps)
+	}
 }

@@ -30,12 +30,12 @@ var (
 
 // repeatable are the names that a specification lets repeat (RFC 8707 §2,
 // RFC 8693 §2.1).
-var repeatable = []string{"resource", "audience"}
+var repeatable = set("resource", "audience")
 
 // known are the names that somebody on our way acts upon. Each may stand once
 // (RFC 6749 §3.1: "Request and response parameters MUST NOT be included more
 // than once"): of two, the provider might read the other one.
-var known = []string{
+var known = set(
 	"acr_values", "actor_token", "actor_token_type", "assertion", "authorization_details",
 	"claims", "claims_locales", "client_assertion", "client_assertion_type", "client_id",
 	"client_secret", "code", "code_challenge", "code_challenge_method", "code_verifier",
@@ -46,6 +46,14 @@ var known = []string{
 	"requested_token_type", "response", "response_mode", "response_type", "scope",
 	"session_state", "state", "subject_token", "subject_token_type", "token",
 	"token_type", "token_type_hint", "access_token", "ui_locales", "username",
+)
+
+func set(names ...string) map[string]bool {
+	s := make(map[string]bool, len(names))
+	for _, n := range names {
+		s[n] = true
+	}
+	return s
 }
 
 // ParseParams parses an application/x-www-form-urlencoded string, as a query or
@@ -99,7 +107,7 @@ func unescape(s string) (string, error) {
 // "" where there is none.
 func (ps Params) Repeated() string {
 	for i, p := range ps {
-		if !slices.Contains(known, p.Name) || slices.Contains(repeatable, p.Name) {
+		if !known[p.Name] || repeatable[p.Name] {
 			continue
 		}
 		for _, q := range ps[:i] {
@@ -129,20 +137,22 @@ func (ps Params) Count(name string) int {
 // not look at would win (THREATS T-19).
 func (ps Params) Alias() string {
 	for _, p := range ps {
-		if slices.Contains(known, p.Name) || slices.Contains(repeatable, p.Name) {
+		if known[p.Name] || repeatable[p.Name] {
 			continue
 		}
 		plain := strings.ToLower(strings.TrimSpace(p.Name))
-		plain = strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(plain) // PHP does the last two
-		if slices.Contains(known, plain) {
+		if known[underscored.Replace(plain)] {
 			return p.Name
 		}
-		if i := strings.IndexAny(p.Name, "[.;"); i >= 0 && slices.Contains(known, strings.ToLower(strings.TrimSpace(p.Name[:i]))) {
+		if i := strings.IndexAny(p.Name, "[.;"); i >= 0 && known[strings.ToLower(strings.TrimSpace(p.Name[:i]))] {
 			return p.Name
 		}
 	}
 	return ""
 }
+
+// underscored is how lenient frameworks read a name; PHP does the last two.
+var underscored = strings.NewReplacer("-", "_", " ", "_", ".", "_")
 
 // Lookup returns the value of the first parameter of that name, and whether
 // there is one. An empty value is there: absent and empty differ where a value
@@ -166,17 +176,20 @@ func (ps Params) Get(name string) string {
 
 // Set gives the parameter that value: in the place of the first one of that
 // name, or at the end. Later ones of the name go.
-func (ps Params) Set(name, value string) Params {
-	out, done := make(Params, 0, len(ps)+1), false
-	for _, p := range ps {
-		if p.Name != name {
-			out = append(out, p)
-		} else if !done {
-			out, done = append(out, Param{name, value}), true
+func (ps Params) Set(name, value string) Params { return ps.With(Param{name, value}) }
+
+// With is Set for several parameters of different names.
+func (ps Params) With(changes ...Param) Params {
+	out := append(make(Params, 0, len(ps)+len(changes)), ps...)
+	for _, c := range changes {
+		same := func(p Param) bool { return p.Name == c.Name }
+		i := slices.IndexFunc(out, same)
+		if i < 0 {
+			out = append(out, c)
+			continue
 		}
-	}
-	if !done {
-		out = append(out, Param{name, value})
+		out[i] = c
+		out = append(out[:i+1], slices.DeleteFunc(out[i+1:], same)...)
 	}
 	return out
 }
@@ -195,17 +208,57 @@ func (ps Params) Without(names ...string) Params {
 // Encode writes the parameters in their order. The result holds only unreserved
 // characters, "%", "=", "&" and "+": it can stand in a header or an attribute.
 func (ps Params) Encode() string {
+	n := 0
+	for _, p := range ps {
+		n += escapedLen(p.Name) + escapedLen(p.Value) + 2
+	}
 	var b strings.Builder
+	b.Grow(n)
 	for i, p := range ps {
 		if i > 0 {
 			b.WriteByte('&')
 		}
-		b.WriteString(url.QueryEscape(p.Name))
+		escape(&b, p.Name)
 		b.WriteByte('=')
-		b.WriteString(url.QueryEscape(p.Value))
+		escape(&b, p.Value)
 	}
 	return b.String()
 }
+
+// escape is url.QueryEscape that writes where the rest is.
+func escape(b *strings.Builder, s string) {
+	const hex = "0123456789ABCDEF"
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case unreserved[c]:
+			b.WriteByte(c)
+		case c == ' ':
+			b.WriteByte('+')
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+}
+
+func escapedLen(s string) int {
+	n := len(s)
+	for i := 0; i < len(s); i++ {
+		if !unreserved[s[i]] && s[i] != ' ' {
+			n += 2
+		}
+	}
+	return n
+}
+
+// unreserved are the octets that stand for themselves (RFC 3986 §2.3).
+var unreserved = func() (t [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~") {
+		t[c] = true
+	}
+	return t
+}()
 
 // AppendQuery adds the parameters to a redirect URI, keeping its own query
 // octet for octet (RFC 6749 §3.1.2: the query component "MUST be retained when

@@ -22,6 +22,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -79,8 +82,8 @@ type Ring struct {
 type ringKey struct {
 	id      byte
 	aeads   map[Purpose]cipher.AEAD
-	pkce    []byte
-	browser []byte
+	pkce    *mac
+	browser *mac
 }
 
 // NewRing makes a ring; the first key is the one that seals.
@@ -107,10 +110,10 @@ func NewRing(now func() time.Time, keys ...Key) (*Ring, error) {
 			}
 		}
 		var err error
-		if rk.pkce, err = subkey(k.Secret, "pkce"); err != nil {
+		if rk.pkce, err = newMAC(k.Secret, "pkce"); err != nil {
 			return nil, err
 		}
-		if rk.browser, err = subkey(k.Secret, "browser"); err != nil {
+		if rk.browser, err = newMAC(k.Secret, "browser"); err != nil {
 			return nil, err
 		}
 		r.keys = append(r.keys, rk)
@@ -136,14 +139,19 @@ func (r *Ring) key(id byte) *ringKey {
 // no number of values wears a key out.
 func (r *Ring) Seal(p Purpose, context string, value []byte) string {
 	k := &r.keys[0]
-	out := make([]byte, 2+chacha20poly1305.NonceSizeX, 2+chacha20poly1305.NonceSizeX+8+len(value)+chacha20poly1305.Overhead)
+	const head = 2 + chacha20poly1305.NonceSizeX
+	out := make([]byte, head, head+8+len(value)+chacha20poly1305.Overhead)
 	out[0], out[1] = version, k.id
-	nonce := out[2:]
+	nonce := out[2:head]
 	_, _ = rand.Read(nonce) // never returns an error (crypto/rand since Go 1.24)
-	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), uint64(r.now().Unix()))
-	plain = append(plain, value...)
-	return base64.RawURLEncoding.EncodeToString(k.aeads[p].Seal(out, nonce, plain, aad(p, k.id, context)))
+	out = binary.BigEndian.AppendUint64(out, uint64(r.now().Unix()))
+	out = append(out, value...)
+	plain := out[head:] // sealed where it lies
+	sealed := k.aeads[p].Seal(plain[:0], nonce, plain, aad(p, k.id, context))
+	return base64.RawURLEncoding.EncodeToString(out[:head+len(sealed)])
 }
+
+var strict = base64.RawURLEncoding.Strict()
 
 // Open returns what was sealed not longer than ttl ago. For a value that is
 // authentic and older it returns the value and ErrExpired; for any other
@@ -152,7 +160,7 @@ func (r *Ring) Open(p Purpose, context, text string, ttl time.Duration) ([]byte,
 	if len(text) > MaxText {
 		return nil, ErrOpen
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	raw, err := strict.DecodeString(text)
 	if err != nil || base64.RawURLEncoding.EncodeToString(raw) != text {
 		return nil, ErrOpen // DecodeString, even Strict, skips \r and \n: one value, many texts
 	}
@@ -181,7 +189,11 @@ func (r *Ring) Open(p Purpose, context, text string, ttl time.Duration) ([]byte,
 // aad binds what is outside the ciphertext, and the context, to it. The purpose
 // is in the subkey already; here it is for whoever reads the format.
 func aad(p Purpose, id byte, context string) []byte {
-	return fmt.Appendf(nil, "onedoor|%d|%d|%s|%s", version, id, p, context)
+	b := append(make([]byte, 0, 32+len(context)), "onedoor|"...)
+	b = append(strconv.AppendUint(b, version, 10), '|')
+	b = append(strconv.AppendUint(b, uint64(id), 10), '|')
+	b = append(append(b, p...), '|')
+	return append(b, context...)
 }
 
 // Verifier derives the door's own PKCE verifier of a transaction (RFC 7636
@@ -190,23 +202,41 @@ func aad(p Purpose, id byte, context string) []byte {
 // provider refuses the code (THREATS §3.4). keyID is the one under which the
 // transaction was begun; a verifier of a key that is gone is ErrOpen.
 func (r *Ring) Verifier(keyID byte, transaction []byte) (string, error) {
-	return r.derive(keyID, transaction, func(k *ringKey) []byte { return k.pkce })
+	return r.derive(keyID, transaction, func(k *ringKey) *mac { return k.pkce })
 }
 
 // Browser derives the secret that the browser which began a transaction keeps
 // in a cookie; of another browser nobody can guess it.
 func (r *Ring) Browser(keyID byte, transaction []byte) (string, error) {
-	return r.derive(keyID, transaction, func(k *ringKey) []byte { return k.browser })
+	return r.derive(keyID, transaction, func(k *ringKey) *mac { return k.browser })
 }
 
-func (r *Ring) derive(keyID byte, transaction []byte, subkey func(*ringKey) []byte) (string, error) {
+func (r *Ring) derive(keyID byte, transaction []byte, of func(*ringKey) *mac) (string, error) {
 	k := r.key(keyID)
 	if k == nil {
 		return "", ErrOpen
 	}
-	mac := hmac.New(sha256.New, subkey(k))
-	mac.Write(transaction)
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
+	return of(k).sum(transaction), nil
+}
+
+// mac is HMAC-SHA256 under one key. To set one up costs more than to use it, so
+// they are used again.
+type mac struct{ keyed sync.Pool }
+
+func newMAC(secret []byte, label string) (*mac, error) {
+	key, err := subkey(secret, label)
+	if err != nil {
+		return nil, err
+	}
+	return &mac{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}, nil
+}
+
+func (m *mac) sum(b []byte) string {
+	h := m.keyed.Get().(hash.Hash)
+	defer m.keyed.Put(h)
+	h.Reset()
+	h.Write(b)
+	return encode(h.Sum(make([]byte, 0, sha256.Size)))
 }
 
 // Primary is the id of the key that seals.
@@ -215,7 +245,13 @@ func (r *Ring) Primary() byte { return r.keys[0].id }
 // Challenge is the S256 challenge of a verifier (RFC 7636 §4.2).
 func Challenge(verifier string) string {
 	sum := sha256.Sum256([]byte(verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return encode(sum[:])
+}
+
+// encode writes the 43 characters of a hash.
+func encode(sum []byte) string {
+	var text [43]byte
+	return string(base64.RawURLEncoding.AppendEncode(text[:0], sum))
 }
 
 // NewKey makes a key from crypto/rand.

@@ -121,6 +121,9 @@ func (t Target) Site() string {
 // app's, with {tenant} replaced, and the tenant's own, which win. Those that
 // speak of a tenant are left out where there is none.
 func (t Target) Parameters() oidc.Params {
+	if len(t.App.Authorize)+len(t.Tenant.Parameters) == 0 {
+		return nil
+	}
 	all := map[string]string{}
 	for name, value := range t.App.Authorize {
 		if t.Tenant.Label == "" && strings.Contains(value, placeholder) {

@@ -126,7 +126,10 @@ func (p *Provider) issuer(ctx context.Context, path string, old *Issuer) (*Issue
 	if err != nil {
 		return nil, fmt.Errorf("metadata of issuer %q: %w", p.o.PublicOrigin+strings.TrimSuffix(path, "/"), err)
 	}
-	i := &Issuer{Path: path, ID: m.String("issuer"), Metadata: m, OAuth: map[string]*oidc.Metadata{}}
+	i := &Issuer{
+		Path: path, ID: m.String("issuer"), Metadata: m, OAuth: map[string]*oidc.Metadata{},
+		S256: slices.Contains(m.Strings("code_challenge_methods_supported"), "S256"),
+	}
 	if err := p.checkIssuer(path, at, i.ID); err != nil {
 		return nil, err
 	}

@@ -70,6 +70,7 @@ type Issuer struct {
 	Tenant   string // the label of the tenant whose issuer it is; "" for all
 	ID       string // the issuer identifier, byte for byte as the provider wrote it
 	Metadata *oidc.Metadata
+	S256     bool // the document announces PKCE with S256 (RFC 7636 §4.2)
 	// OAuth are the documents of RFC 8414, by the path at which the provider
 	// has them. They are absent where it answers 404.
 	OAuth map[string]*oidc.Metadata
