@@ -9,10 +9,6 @@ import (
 	"time"
 )
 
-type conn = net.Conn
-
-func splitAddress(address string) (host, port string, err error) { return net.SplitHostPort(address) }
-
 // HTTPClient is a client that follows no redirect, keeps no connection, and
 // connects as dial says.
 func HTTPClient(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {

@@ -3,9 +3,9 @@
 package lab
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -133,7 +133,7 @@ func StartKeycloak(s Scope, o KeycloakOptions) *Keycloak {
 			s.Fatalf("Keycloak: realm %s: %v", realm.Realm, err)
 		}
 	}
-	host, port, err := splitAddress(o.Address)
+	host, port, err := net.SplitHostPort(o.Address)
 	if err != nil {
 		s.Fatalf("Keycloak: %v", err)
 	}
@@ -172,9 +172,7 @@ func (k *Keycloak) Stop() { k.process.Stop() }
 // Await returns when Keycloak answers.
 func (k *Keycloak) Await(s Scope) {
 	s.Helper()
-	client := HTTPClient(func(ctx context.Context, network, _ string) (conn, error) {
-		return k.net.DialContext(ctx, network, k.address)
-	})
+	client := HTTPClient(DialTo(k.net, k.address))
 	k.process.Await(s, "its realm answers", func() error { return answers(client, k.Origin+k.ready, http.StatusOK) })
 }
 

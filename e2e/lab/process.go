@@ -75,9 +75,6 @@ func (p *Process) Stop() {
 	<-p.done
 }
 
-// Signal sends one signal to the program alone.
-func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
-
 // Output is everything that the program has printed.
 func (p *Process) Output() []byte {
 	out, err := os.ReadFile(p.log)

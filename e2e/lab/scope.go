@@ -2,8 +2,8 @@
 
 // Package lab is what the end-to-end tests are built from: programs that stop
 // with their test, private networks, a provider, a browser, the door itself. It
-// knows nothing of what is tested. Reading starts at lab.go; networks are in
-// netns.go.
+// knows nothing of what is tested. Reading starts at door.go, which uses most of
+// the rest; networks are in netns.go.
 package lab
 
 import (
