@@ -137,14 +137,21 @@ func (g *Gateway) dispatch(w *recorder, r *request) {
 		g.discovery(w, r, i, at)
 		return
 	}
-	if err := g.Provider.Serves(plain); err != nil {
+	endpoint, iss, err := g.Provider.At(r.path)
+	if err != nil {
 		g.notReady(w, r, err)
 		return
 	}
-	endpoint, iss := g.Provider.At(r.path)
-	if err := g.disguised(r.path, plain, endpoint); err != nil {
-		g.refuse(w, r, http.StatusBadRequest, page.BadRequest, err)
-		return
+	if r.path != plain {
+		there, _, err := g.Provider.At(plain)
+		if err != nil {
+			g.notReady(w, r, err)
+			return
+		}
+		if err := disguised(r.path, plain, endpoint, there); err != nil {
+			g.refuse(w, r, http.StatusBadRequest, page.BadRequest, err)
+			return
+		}
 	}
 	if private := g.closed(r.path, plain); private != "" {
 		r.route = "closed"

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +28,9 @@ type realmsBed struct {
 	tenants tenant.List
 }
 
-func openRealms(t *testing.T) *realmsBed {
+func openRealms(t *testing.T) *realmsBed { return openRealmsWith(t, func(*upstream.Options) {}) }
+
+func openRealmsWith(t *testing.T, options func(*upstream.Options)) *realmsBed {
 	t.Helper()
 	b := &realmsBed{asked: map[string]int{}, tenants: tenant.List{
 		{ID: "1", Label: "acme", Status: tenant.Active},
@@ -51,7 +55,7 @@ func openRealms(t *testing.T) *realmsBed {
 	}
 	b.door = openDoor(t, setup{
 		upstream: http.HandlerFunc(b.provider), issuers: []string{"/realms/{tenant}"}, directory: directory,
-		options: func(o *upstream.Options) { o.Tenant, o.Kind = directory.Active, upstream.Keycloak },
+		options: func(o *upstream.Options) { o.Tenant, o.Kind = directory.Active, upstream.Keycloak; options(o) },
 		gateway: func(o *Options) { o.Ring, o.LoginTTL, o.CodeTTL = ring, time.Hour, time.Minute },
 	})
 	return b
@@ -181,5 +185,26 @@ func TestARealmIsAskedForOnceByManyAtOnce(t *testing.T) {
 	defer b.mu.Unlock()
 	if n := b.asked["/realms/acme/.well-known/openid-configuration"]; n != 1 {
 		t.Errorf("the provider was asked %d times", n)
+	}
+}
+
+// TestATenantThatGoesInTheMiddleOpensNothing: a request is judged once. One
+// that was let in by the first look and not recognised by the next would reach
+// the provider unchecked.
+func TestATenantThatGoesInTheMiddleOpensNothing(t *testing.T) {
+	var asks, goes atomic.Int64
+	b := openRealmsWith(t, func(o *upstream.Options) {
+		active := o.Tenant
+		o.Tenant = func(ctx context.Context, label string) bool { return asks.Add(1) <= goes.Load() && active(ctx, label) }
+	})
+	goes.Store(1 << 40)
+	b.get(realmHost, "/realms/acme/.well-known/openid-configuration")
+	for n := range int64(8) {
+		asks.Store(0)
+		goes.Store(n)
+		a, sent := b.authorize("acme", "https://acme.example.com")
+		if sent != nil && sent.Get("redirect_uri") != testOrigin+"/onedoor/callback/realms/acme" {
+			t.Errorf("gone after %d looks: %d, the provider got %v", n, a.status, sent)
+		}
 	}
 }

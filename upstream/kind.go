@@ -38,9 +38,11 @@ func (p *Provider) Private() []string { return p.now.Load().closed }
 func (p *Provider) PrivateAt(path string) []string {
 	all := p.Private()
 	if t, label, ok := p.realmOf(path); ok {
-		if s, err := p.realm(t, label); err == nil {
-			return append(slices.Clone(all), s.closed...)
+		s, err := p.realm(t, label)
+		if err != nil { // it went this moment: nothing of it is open
+			return append(slices.Clone(all), t.before+label)
 		}
+		return append(slices.Clone(all), s.closed...)
 	}
 	return all
 }

@@ -169,8 +169,9 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 }
 
 // Ready is nil when every issuer's metadata is there, and else says why not.
-func (p *Provider) Ready() error {
-	s := p.now.Load()
+func (p *Provider) Ready() error { return p.ready(p.now.Load()) }
+
+func (p *Provider) ready(s *snapshot) error {
 	var errs []error
 	for _, path := range p.o.Issuers {
 		if err := s.failed[path]; err != nil {
@@ -199,17 +200,31 @@ func (p *Provider) Issuer(path string) (*Issuer, error) {
 	return nil, fmt.Errorf("%w: %q", ErrNoIssuer, path)
 }
 
-// Serves says why a request path cannot be passed to the provider now: while
-// an issuer's document is not known, nobody can tell its token endpoint from
-// its pictures. It is nil when the path can be passed.
-func (p *Provider) Serves(path string) error {
+// At says which endpoint lies at a request path, and of which issuers: several
+// where they share it, as authentik's do. A slash at the end makes no
+// difference: providers differ in whether they mind it.
+//
+// An error says why the path cannot be passed to the provider now: while an
+// issuer's document is not known, nobody can tell its token endpoint from its
+// pictures. Both are told from one look at what is known: of two, the first
+// could let pass what the second does not recognise any more.
+func (p *Provider) At(path string) (Endpoint, []*Issuer, error) {
 	s := p.now.Load()
 	if t, label, ok := p.realmOf(path); ok {
-		_, err := p.realm(t, label)
-		return err
+		var err error
+		if s, err = p.realm(t, label); err != nil {
+			return "", nil, err
+		}
+	} else if err := p.serves(s, path); err != nil {
+		return "", nil, err
 	}
+	pl := s.at[strings.TrimSuffix(path, "/")]
+	return pl.endpoint, pl.issuers, nil
+}
+
+func (p *Provider) serves(s *snapshot, path string) error {
 	if len(s.issuers) == 0 {
-		return p.Ready()
+		return p.ready(s)
 	}
 	for prefix, err := range s.failed {
 		if under(path, strings.TrimSuffix(prefix, "/")) {
@@ -217,21 +232,6 @@ func (p *Provider) Serves(path string) error {
 		}
 	}
 	return nil
-}
-
-// At says which endpoint lies at a request path, and of which issuers: several
-// where they share it, as authentik's do. A slash at the end makes no
-// difference: providers differ in whether they mind it.
-func (p *Provider) At(path string) (Endpoint, []*Issuer) {
-	s := p.now.Load()
-	if t, label, ok := p.realmOf(path); ok {
-		var err error
-		if s, err = p.realm(t, label); err != nil {
-			return "", nil
-		}
-	}
-	pl := s.at[strings.TrimSuffix(path, "/")]
-	return pl.endpoint, pl.issuers
 }
 
 // Issuers are the configured issuer paths.

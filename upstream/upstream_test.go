@@ -120,7 +120,7 @@ func TestTheDocumentIsAskedForByThePublicName(t *testing.T) {
 	for path, want := range map[string]Endpoint{
 		"/realms/atlas/auth": Authorization, "/realms/atlas/token": Token, "/realms/atlas/token/": Token, "/jwks": "", "/": "", "": "", "/realms/atlas/Token": "",
 	} {
-		if got, iss := p.At(path); got != want || (want != "" && (len(iss) != 1 || iss[0].Path != "/realms/atlas")) {
+		if got, iss, _ := p.At(path); got != want || (want != "" && (len(iss) != 1 || iss[0].Path != "/realms/atlas")) {
 			t.Errorf("At(%q) = %q %v, want %q", path, got, iss, want)
 		}
 	}
@@ -175,7 +175,7 @@ func TestWhatIsNoMetadataSaysWhatItWas(t *testing.T) {
 			if strings.Contains(text, "SECRET") {
 				t.Error("a query got into the error")
 			}
-			if p.Serves("/x") == nil {
+			if _, _, err := p.At("/x"); err == nil {
 				t.Error("requests would be passed without knowing what they ask")
 			}
 			f.say(good)
@@ -255,13 +255,15 @@ func TestIssuersThatShareEndpointsAreAllNamed(t *testing.T) {
 	})
 	p := start(t, f.URL, "/application/o/a/", "/application/o/b/", "/application/o/gone/")
 	until(t, "two issuers", func() bool {
-		e, iss := p.At("/application/o/authorize/")
+		e, iss, _ := p.At("/application/o/authorize/")
 		return e == Authorization && len(iss) == 2
 	})
 	if got := p.Private(); len(got) != 1 || got[0] != "/-" {
 		t.Errorf("private paths %v", got)
 	}
-	if p.Serves("/application/o/token/") != nil || p.Serves("/application/o/gone/x") == nil || p.Ready() == nil {
+	_, _, shared := p.At("/application/o/token/")
+	_, _, gone := p.At("/application/o/gone/x")
+	if shared != nil || gone == nil || p.Ready() == nil {
 		t.Error("one issuer that is not there closes its own paths, and only those")
 	}
 }
