@@ -13,6 +13,11 @@ import (
 	"onedoor/upstream"
 )
 
+// maxDocuments bounds how many rendered documents are held, some 10 KB each:
+// there is one for each tenant with an issuer of its own, and anybody may ask.
+// When there are more, all are forgotten and made anew as they are asked for.
+const maxDocuments = 4000
+
 // document is a metadata document as callers of one origin see it.
 type document struct {
 	path, origin string
@@ -96,7 +101,10 @@ func (g *Gateway) render(m *oidc.Metadata, at string, c horizon.Caller) *rendere
 		Registration: g.registrationOpen(m),
 	}).JSON()
 	doc := &rendered{from: m, text: text, length: []string{strconv.Itoa(len(text))}}
-	g.documents.Store(key, doc)
+	if _, again := g.documents.Swap(key, doc); !again && g.rendered.Add(1) > maxDocuments {
+		g.documents.Clear()
+		g.rendered.Store(0)
+	}
 	return doc
 }
 

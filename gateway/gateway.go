@@ -44,6 +44,7 @@ type Options struct {
 type Gateway struct {
 	Options
 	documents sync.Map // document -> *rendered
+	rendered  atomic.Int64
 	draining  atomic.Bool
 
 	longStates *rate.Limiter

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"onedoor/horizon"
 	"onedoor/oidc"
 	"onedoor/seal"
 	"onedoor/tenant"
@@ -206,5 +207,23 @@ func TestATenantThatGoesInTheMiddleOpensNothing(t *testing.T) {
 		if sent != nil && sent.Get("redirect_uri") != testOrigin+"/onedoor/callback/realms/acme" {
 			t.Errorf("gone after %d looks: %d, the provider got %v", n, a.status, sent)
 		}
+	}
+}
+
+// TestRenderedDocumentsAreBounded: tenants come and go, and anybody may ask
+// for the document of each.
+func TestRenderedDocumentsAreBounded(t *testing.T) {
+	b := openRealms(t)
+	m, err := oidc.ParseMetadata([]byte(`{"issuer":"x"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 * maxDocuments {
+		b.gateway.render(m, fmt.Sprintf("/realms/t%d/.well-known/openid-configuration", i), horizon.Caller{Origin: testOrigin, Horizon: horizon.Public})
+	}
+	n := 0
+	b.gateway.documents.Range(func(any, any) bool { n++; return true })
+	if n > maxDocuments {
+		t.Errorf("%d documents are kept, want at most %d", n, maxDocuments)
 	}
 }
