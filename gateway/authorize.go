@@ -31,6 +31,11 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.I
 		g.refuse(w, r, http.StatusBadRequest, page.BadRequest, repeated("client_id"))
 		return
 	}
+	if name := ps.AliasOf("client_id"); name != "" {
+		// The provider might read a client of ours there, and we see a stranger's.
+		g.refuse(w, r, http.StatusBadRequest, page.BadRequest, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias"})
+		return
+	}
 	app, issuer := g.app(iss, ps.Get("client_id"))
 	if app == nil || app.Mode != tenant.Transparent {
 		f.restore(r)

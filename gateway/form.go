@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -44,19 +43,22 @@ func setBody(r *request, body string) {
 // provider might read the other (THREATS T-18; RFC 6749 §2.3.1, §3.2).
 func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 	if r.Method != http.MethodPost {
+		if r.ContentLength != 0 { // no browser sends one; some frameworks read it (RFC 9110 §9.3.1)
+			return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.body", Description: "a GET has no body"}
+		}
 		ps, err := oidc.ParseParams(strings.TrimPrefix(r.query, "?"))
 		return &form{params: ps}, badForm(err)
 	}
 	if len(r.query) > 1 {
 		return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.query", Description: "parameters belong in the body of a POST"}
 	}
-	if !isForm(r.Header.Get("Content-Type")) {
+	if !isForm(r.Header["Content-Type"]) {
 		return nil, &oidc.Error{
 			Status: http.StatusUnsupportedMediaType, Code: oidc.InvalidRequest, Rule: "form.type",
-			Description: "the body must be application/x-www-form-urlencoded",
+			Description: "the body must be application/x-www-form-urlencoded in UTF-8",
 		}
 	}
-	if r.Header.Get("Content-Encoding") != "" {
+	if strings.Join(r.Header["Content-Encoding"], "") != "" {
 		return nil, &oidc.Error{
 			Status: http.StatusUnsupportedMediaType, Code: oidc.InvalidRequest, Rule: "form.encoding",
 			Description: "the body must not be compressed",
@@ -76,13 +78,27 @@ func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 	return &form{params: ps, body: body}, badForm(err)
 }
 
-func isForm(contentType string) bool {
+// isForm says whether a body is a form in the one way in which everybody reads
+// it. Of two Content-Types a server behind us may believe the other one. With a
+// charset some decode names, so only those pass that leave ASCII alone: in
+// UTF-7, "+AGM-lient_id" is client_id. Clients do say ISO-8859-1.
+func isForm(types []string) bool {
+	if len(types) != 1 {
+		return false
+	}
 	const form = "application/x-www-form-urlencoded"
-	if contentType == form { // what nearly everybody writes
+	if types[0] == form { // what nearly everybody writes
 		return true
 	}
-	kind, _, err := mime.ParseMediaType(contentType)
-	return err == nil && kind == form
+	kind, params, err := mime.ParseMediaType(types[0])
+	if err != nil || kind != form {
+		return false
+	}
+	switch strings.ToLower(params["charset"]) {
+	case "", "utf-8", "utf8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252":
+		return true
+	}
+	return false
 }
 
 func badForm(err error) *oidc.Error {
@@ -111,9 +127,14 @@ func (g *Gateway) app(iss []*upstream.Issuer, clientID string) (*tenant.App, *up
 func clientOf(r *http.Request, ps oidc.Params) (string, *oidc.Error) {
 	var ids []string
 	methods := 0
-	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Basic") {
-		id, ok := basicID(strings.TrimSpace(rest))
-		if !ok || len(r.Header.Values("Authorization")) > 1 {
+	authorization := r.Header["Authorization"]
+	if len(authorization) > 1 {
+		return "", &oidc.Error{Code: oidc.InvalidRequest, Rule: "client.methods", Description: "more than one client authentication method"}
+	}
+	// Between scheme and credentials some take any white space for a space.
+	if words := strings.Fields(strings.Join(authorization, "")); len(words) > 0 && strings.EqualFold(words[0], "Basic") {
+		id, ok := basicID(strings.Join(words[1:], " "))
+		if !ok {
 			return "", &oidc.Error{Status: http.StatusUnauthorized, Code: oidc.InvalidClient, Rule: "client.basic", Description: "the Basic credentials cannot be read"}
 		}
 		ids = append(ids, id)
@@ -165,20 +186,9 @@ func basicID(credentials string) (string, bool) {
 // hintClaims are what we read of a JWT without verifying it: whom it speaks of, to
 // be compared and never to be trusted.
 type hintClaims struct {
-	Subject  string   `json:"sub"`
-	Audience audience `json:"aud"`
-	Party    string   `json:"azp"`
-}
-
-type audience []string
-
-func (a *audience) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*a = audience{one}
-		return nil
-	}
-	return json.Unmarshal(b, (*[]string)(a))
+	Subject  string
+	Audience []string
+	Party    string
 }
 
 func unverified(jwt string) (hintClaims, bool) {
@@ -188,8 +198,18 @@ func unverified(jwt string) (hintClaims, bool) {
 		return c, false
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(raw, &c) != nil {
+	if err != nil {
 		return c, false
+	}
+	// Not straight into the struct: encoding/json takes "Sub" for "sub", and of
+	// two the last.
+	members, err := oidc.ParseMetadata(raw)
+	if err != nil {
+		return c, false
+	}
+	c.Subject, c.Party = members.String("sub"), members.String("azp")
+	if c.Audience = members.Strings("aud"); c.Audience == nil && members.String("aud") != "" {
+		c.Audience = []string{members.String("aud")}
 	}
 	return c, true
 }

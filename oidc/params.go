@@ -137,21 +137,41 @@ func (ps Params) Count(name string) int {
 // not look at would win (THREATS T-19).
 func (ps Params) Alias() string {
 	for _, p := range ps {
-		if known[p.Name] || repeatable[p.Name] {
-			continue
-		}
-		plain := strings.ToLower(strings.TrimSpace(p.Name))
-		if known[underscored.Replace(plain)] {
-			return p.Name
-		}
-		if i := strings.IndexAny(p.Name, "[.;"); i >= 0 && known[strings.ToLower(strings.TrimSpace(p.Name[:i]))] {
+		if aliased(p.Name) != "" {
 			return p.Name
 		}
 	}
 	return ""
 }
 
-// underscored is how lenient frameworks read a name; PHP does the last two.
+// AliasOf returns the first parameter that would be read as that known one.
+func (ps Params) AliasOf(name string) string {
+	for _, p := range ps {
+		if aliased(p.Name) == name {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// aliased is the known name that a name which is none would be read as.
+func aliased(name string) string {
+	if known[name] || repeatable[name] {
+		return ""
+	}
+	plain := underscored.Replace(strings.ToLower(strings.TrimSpace(name)))
+	if known[plain] {
+		return plain
+	}
+	if i := strings.IndexAny(name, "[.;"); i >= 0 {
+		if plain = strings.ToLower(strings.TrimSpace(name[:i])); known[plain] {
+			return plain
+		}
+	}
+	return ""
+}
+
+// underscored does what frameworks do to names: PHP the last two.
 var underscored = strings.NewReplacer("-", "_", " ", "_", ".", "_")
 
 // Lookup returns the value of the first parameter of that name, and whether
