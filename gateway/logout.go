@@ -42,6 +42,11 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		g.pass(w, r)
 		return
 	}
+	if g.isOurLogout(r, app, issuer, ps) {
+		f.restore(r)
+		g.pass(w, r)
+		return
+	}
 	to, no := g.Directory.LogoutURI(r.Context(), app, uri)
 	if no == nil {
 		no = ofIssuer(to, issuer)
@@ -65,6 +70,22 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 	}
 	g.send(r, ps.Set("post_logout_redirect_uri", registered(app.RegisteredLogoutURI, issuer)).Set("state", state))
 	g.pass(w, r)
+}
+
+// isOurLogout says whether a request is one that we made of an app's, and that
+// the provider sent back to its own endpoint: a POST that it wants as a GET, or
+// the form in which it asks the person. It leads where the first one would have
+// led, if that is still allowed.
+func (g *Gateway) isOurLogout(r *request, app *tenant.App, issuer *upstream.Issuer, ps oidc.Params) bool {
+	if ps.Get("post_logout_redirect_uri") != registered(app.RegisteredLogoutURI, issuer) {
+		return false
+	}
+	t, err := g.openTransaction(seal.Logout, issuer, ps.Get("state"))
+	if err != nil || t.clientID != app.ClientID {
+		return false
+	}
+	_, no := g.Directory.AgainLogout(r.Context(), app, t.redirectURI, t.tenantID)
+	return no == nil
 }
 
 // logoutApp finds the app that a logout request speaks of, by client_id or by

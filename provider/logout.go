@@ -100,11 +100,12 @@ func (p *Provider) logoutClient(r *http.Request, ps oidc.Params) (c store.Client
 type logoutView struct {
 	loginView
 	Fields oidc.Params
+	Action string // without the query that is there: the fields hold it (RFC 6749 §3.2, THREATS T-18)
 }
 
 func (p *Provider) askLogout(w http.ResponseWriter, r *http.Request, ps oidc.Params) {
 	lang := page.Lang(ps.Get("ui_locales"), r.Header.Get("Accept-Language"))
-	view := logoutView{loginView{Lang: lang}, ps.Without("confirm")}
+	view := logoutView{loginView{Lang: lang}, ps.Without("confirm"), p.issuer + pathLogout}
 	err := page.Write(w, r, http.StatusOK, page.Page{
 		Lang: lang, Title: view.T("logout.title"), Body: logoutBody, Data: view, Forms: page.AnyTarget,
 	})

@@ -420,3 +420,37 @@ func TestASlowStartIsTold(t *testing.T) {
 type writer func([]byte)
 
 func (f writer) Write(p []byte) (int, error) { f(p); return len(p), nil }
+
+// TestALogoutThatIsConfirmedEndsAtTheSite: without an id_token_hint the provider
+// inside asks first, and its form comes through the door as the request did.
+func TestALogoutThatIsConfirmedEndsAtTheSite(t *testing.T) {
+	d := begin(t, t.TempDir(), false)
+	for _, site := range d.shown.Sites {
+		if site.Mode == "relay" {
+			continue // its logouts are the provider's own
+		}
+		for _, method := range []string{"GET", "POST"} {
+			b := newBrowser(t)
+			door, _, _ := strings.Cut(b.open(site.URL+"/login").url, "/authorize")
+			b.logIn(site.URL, d.shown.User)
+			ask := url.Values{"client_id": {site.ClientID}, "post_logout_redirect_uri": {site.URL + "/"}, "state": {"st"}}
+			asked := shown{}
+			if method == "GET" {
+				asked = b.do(method, door+"/logout?"+ask.Encode(), nil)
+			} else {
+				asked = b.do(method, door+"/logout", ask)
+			}
+			action := regexp.MustCompile(`<form method="post" action="([^"]*)"`).FindStringSubmatch(asked.body)
+			if action == nil || !strings.Contains(asked.body, `name="confirm"`) {
+				t.Fatalf("%s at %s: %d %s", method, asked.url, asked.status, asked.body)
+			}
+			form := url.Values{}
+			for _, field := range regexp.MustCompile(`name="(\w+)" value="([^"]*)"`).FindAllStringSubmatch(asked.body, -1) {
+				form.Set(field[1], field[2])
+			}
+			if p := b.do("POST", action[1], form); p.url != site.URL+"/?state=st" {
+				t.Errorf("%s, confirmed: ended at %s: %d %s", method, p.url, p.status, p.body)
+			}
+		}
+	}
+}
