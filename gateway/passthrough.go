@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -28,15 +29,20 @@ func (g *Gateway) pass(w http.ResponseWriter, r *request) {
 		sent = &readBody{ReadCloser: r.Body}
 		r.Body = sent
 	}
+	own := maps.Clone(w.Header())
 	proxy := httputil.ReverseProxy{
 		// Rewrite, not Director: with a Director the client deletes our headers
 		// by naming them in Connection (THREATS T-50).
-		Rewrite:        func(pr *httputil.ProxyRequest) { g.rewrite(pr.Out, r) },
-		Transport:      g.Provider.Transport(),
-		BufferPool:     buffers,
-		ErrorLog:       quiet,
-		ModifyResponse: func(resp *http.Response) error { return g.receive(w, r, resp) },
+		Rewrite:    func(pr *httputil.ProxyRequest) { g.rewrite(pr.Out, r) },
+		Transport:  g.Provider.Transport(),
+		BufferPool: buffers,
+		ErrorLog:   quiet,
+		ModifyResponse: func(resp *http.Response) error {
+			maps.Copy(w.Header(), own) // each interim answer (1xx) empties it
+			return g.receive(w, r, resp)
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			maps.Copy(w.Header(), own)
 			if sent != nil && sent.err != nil {
 				err = sent.err
 			}

@@ -635,3 +635,24 @@ func TestAPanicIsAPageAndALine(t *testing.T) {
 		t.Errorf("%d %s\n%s", a.status, a.body, d.log)
 	}
 }
+
+// TestWhatTheDoorSaysSurvivesInterimAnswers: ReverseProxy empties the header
+// after each 1xx, and with it the cookie that binds a login.
+func TestWhatTheDoorSaysSurvivesInterimAnswers(t *testing.T) {
+	d := openDoor(t, setup{upstream: behind(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Set-Cookie", "early=1; Domain=example.com")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("Set-Cookie", "late=1")
+		w.WriteHeader(http.StatusOK)
+	})})
+	c := d.dial("")
+	defer c.Close()
+	fmt.Fprint(c, "GET /realms/atlas/account HTTP/1.1\r\nHost: auth.example.com\r\nConnection: close\r\n\r\n")
+	all, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(all), "Domain=") || !strings.Contains(string(all), "X-Request-Id: ") || !strings.Contains(string(all), "late=1") {
+		t.Errorf("%s", all)
+	}
+}

@@ -33,9 +33,13 @@ type recorder struct {
 	bytes  int64
 }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements http.ResponseWriter. Interim answers go no further:
+// their header would pass unlooked at.
 func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 { // 1xx come before the answer
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	if w.status == 0 && status >= 200 { // 101 is noted where it is seen
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
