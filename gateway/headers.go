@@ -16,22 +16,25 @@ var claims = map[string]bool{
 	// Where the caller is.
 	"X-Real-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "True-Client-Ip": true,
 	"Client-Ip": true, "Cf-Connecting-Ip": true, "Cf-Connecting-Ipv6": true, "Fastly-Client-Ip": true,
-	"X-Proxyuser-Ip": true, "X-Remote-Ip": true, "X-Remote-Addr": true, "X-Originating-Ip": true,
+	"Fly-Client-Ip": true, "Proxy-Client-Ip": true, "X-Proxyuser-Ip": true, "X-Remote-Ip": true, "X-Remote-Addr": true, "X-Originating-Ip": true,
 	// Which address it used.
 	"X-Host": true, "X-Http-Host-Override": true, "X-Scheme": true, "X-Url-Scheme": true,
 	"X-Forwarded": true, "Front-End-Https": true, "Base-Url": true, "X-Rewrite-Url": true,
 	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
-	"X-Script-Name": true, "Destination": true,
+	"X-Script-Name": true, "Destination": true, "Disguised-Host": true, "X-Waws-Unencoded-Url": true,
+	// Where files lie (Rack::Sendfile believes a proxy, CVE-2025-61780).
+	"X-Sendfile-Type": true, "X-Accel-Mapping": true, "X-Accel-Redirect": true,
 	// Who it is.
 	"X-User": true, "X-Username": true, "X-Email": true, "X-Groups": true,
 	// Client certificates (RFC 9440 and what came before it).
-	"Client-Cert": true, "Client-Cert-Chain": true, "X-Client-Cert": true, "X-Arr-Clientcert": true,
+	"Client-Cert": true, "Client-Cert-Chain": true,
 }
 
 var claimPrefixes = []string{
 	"X-Forwarded-", "X-Original-", "X-Authentik-", "X-Auth-Request-", "X-Auth-User", "X-Webauth-",
-	"Remote-", "X-Remote-", "Ssl-", "X-Ssl-", "X-Client-Cert-", "X-Client-Verify", "X-Client-Dn", "X-Goog-Authenticated-", "X-Ms-Client-Principal",
-	"X-Envoy-", "X-Amzn-Oidc-", "X-Onedoor-",
+	"Remote-", "X-Remote-", "Ssl-", "X-Ssl-", "X-Client-Cert", "X-Client-Verify", "X-Client-Dn", "X-Goog-Authenticated-", "X-Ms-Client-Principal",
+	"X-Tls-Client-", "X-Arr-", "X-Amzn-Oidc-", "X-Amzn-Mtls-", "X-Goog-Iap-", "X-Azure-", "X-Appengine-", "Wl-Proxy-",
+	"Cf-Access-", "X-Pomerium-", "Tailscale-User-", "X-Envoy-", "X-Onedoor-",
 }
 
 // strip removes them. Names with an underscore go too: servers that turn

@@ -48,6 +48,10 @@ func TestTheProviderSeesOurWordAndNobodyElses(t *testing.T) {
 		"X-authentik-username: evil", "X-Auth-Request-Email: evil", "X-Client-Cert: evil", "Client-Cert: :evil:", "Client-Cert-Chain: :evil:",
 		"X-SSL-Client-Cert: evil", "SSL-Client-Cert: evil", "X-Client-Verify: evil", "X_Forwarded_Host: evil.test", "REMOTE_USER: evil",
 		"Proxy: http://evil.test", "X-Request-Id: evil",
+		"X-Amzn-Mtls-Clientcert: evil", "X-Amzn-Mtls-Clientcert-Leaf: evil", "X-Client-Certificate: evil", "X-TLS-Client-Cert: evil", "X-ARR-SSL: evil",
+		"X-Goog-IAP-JWT-Assertion: evil", "X-Azure-ClientIP: 6.6.6.6", "Fly-Client-IP: 6.6.6.6", "WL-Proxy-Client-IP: 6.6.6.6", "Proxy-Client-IP: 6.6.6.6",
+		"X-Appengine-User-Ip: 6.6.6.6", "X-Appengine-Inbound-Appid: evil", "Disguised-Host: evil.test", "X-Waws-Unencoded-Url: /evil", "X-Sendfile-Type: evil",
+		"X-Accel-Mapping: /=/evil", "X-Accel-Redirect: /evil", "Cf-Access-Authenticated-User-Email: evil", "X-Pomerium-Jwt-Assertion: evil", "Tailscale-User-Login: evil",
 	}
 	for _, connection := range []string{"close", "close, X-Forwarded-Host, X-Forwarded-For, X-Forwarded-Proto, Host"} {
 		lines := append([]string{"Connection: " + connection, "X-Kept: yes", "Cookie: a=b; c=d", "Authorization: Bearer t", "DPoP: p"}, forged...)
