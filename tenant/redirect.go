@@ -204,8 +204,8 @@ func anyPort(exact []string, uri string) bool {
 	for _, e := range exact {
 		for _, host := range []string{"http://127.0.0.1", "http://[::1]", "http://localhost"} {
 			path, ok := strings.CutPrefix(e, host)
-			if !ok {
-				continue
+			if !ok || (path != "" && path[0] != ':' && path[0] != '/') {
+				continue // of another host whose name begins so
 			}
 			if i := strings.IndexByte(path, '/'); i >= 0 {
 				path = path[i:] // the registered port, if any, is of no account

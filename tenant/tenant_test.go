@@ -105,6 +105,16 @@ func TestOnlyNativeAppsMayChooseTheirPort(t *testing.T) {
 	}
 }
 
+func TestALoopbackNameInFrontOfAnotherIsNoLoopback(t *testing.T) {
+	d, ctx := shop(t), context.Background()
+	d.Apps[0].Type, d.Apps[0].RedirectURIs = Native, []string{"http://127.0.0.1.example.test/callback", "http://localhost.test/callback"}
+	for _, uri := range []string{"http://127.0.0.1:51004/callback", "http://localhost:51004/callback"} {
+		if _, no := d.RedirectURI(ctx, d.Apps[0], uri); no == nil {
+			t.Errorf("%s: accepted", uri)
+		}
+	}
+}
+
 func TestARefusalKeepsTheQueryToItself(t *testing.T) {
 	d := shop(t)
 	for _, uri := range []string{"https://acme.example.com/x?code=SECRET", "https://acme.example.com/x?code=SECRET#", "https://auth.example.com/?SECRET"} {
