@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"onedoor/oidc"
 	"onedoor/tenant"
@@ -16,6 +17,9 @@ import (
 
 // maxBody bounds the bodies that we read, in octets (THREATS T-29).
 const maxBody = 64 << 10
+
+// formTimeout bounds how long such a body may take. A variable for tests.
+var formTimeout = 20 * time.Second
 
 // form is the parameters of a request, and its body as it came, for the
 // requests that we read and then do not change.
@@ -64,6 +68,9 @@ func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 			Description: "the body must not be compressed",
 		}
 	}
+	// Whoever sends an octet a minute holds us no longer than this.
+	until := http.NewResponseController(w)
+	_ = until.SetReadDeadline(time.Now().Add(formTimeout)) // tests' recorders have none
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -72,8 +79,10 @@ func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 				Description: "the body is larger than 64 KiB",
 			}
 		}
+		w.Header()["Connection"] = []string{"close"} // the rest of it would be waited for
 		return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.read", Description: "the body could not be read", Cause: err}
 	}
+	_ = until.SetReadDeadline(time.Time{})
 	ps, err := oidc.ParseParams(string(body))
 	return &form{params: ps, body: body}, badForm(err)
 }

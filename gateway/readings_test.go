@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestARequestThatServersReadDifferentlyGoesNowhere: the door would act for one
@@ -47,5 +50,54 @@ func TestFormsAreReadInEveryCharsetThatKeepsASCII(t *testing.T) {
 		if a.status == http.StatusUnsupportedMediaType || len(b.seen) != 1 {
 			t.Errorf("%s: %d %s", charset, a.status, a.body)
 		}
+	}
+}
+
+func TestAFormThatDoesNotComeIsNotWaitedFor(t *testing.T) {
+	before := formTimeout
+	formTimeout = 50 * time.Millisecond
+	t.Cleanup(func() { formTimeout = before })
+	b := newAuthorizeBed(t, nil)
+	c := b.door.dial("")
+	defer c.Close()
+	fmt.Fprint(c, "POST /token HTTP/1.1\r\nHost: auth.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\ngrant")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := read(t, resp); a.status != http.StatusBadRequest || !strings.Contains(a.body, "could not be read") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestConnectionsOutliveAFormThatCame: the limit is the form's alone.
+func TestConnectionsOutliveAFormThatCame(t *testing.T) {
+	before := formTimeout
+	formTimeout = 50 * time.Millisecond
+	t.Cleanup(func() { formTimeout = before })
+	b := newAuthorizeBed(t, nil)
+	c := b.door.dial("")
+	defer c.Close()
+	in := bufio.NewReader(c)
+	began := time.Now()
+	for i := range 2 {
+		if i > 0 {
+			until(t, "the form's time to be over", func() bool { return time.Since(began) > 2*formTimeout })
+		}
+		fmt.Fprint(c, "POST /token HTTP/1.1\r\nHost: auth.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 18\r\n\r\nclient_id=stranger")
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		read(t, resp)
+	}
+}
+
+func TestWhatIsNoFormIsNotInTheLog(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	const body = "{client_secret:SECRET=%zz}"
+	a := b.door.raw("", "POST", fmt.Appendf(nil, "POST /token HTTP/1.1\r\nHost: auth.example.com\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	if log := b.door.log.String(); a.status != http.StatusBadRequest || strings.Contains(log, "SECRET") || !strings.Contains(log, "form.syntax") {
+		t.Errorf("%d\n%s", a.status, log)
 	}
 }

@@ -81,6 +81,9 @@ func ParseParams(raw string) (Params, error) {
 		}
 		v, err := unescape(value)
 		if err != nil {
+			if !known[n] && !repeatable[n] {
+				n = "…" // of a body that is no form, the name may be all of it
+			}
 			return nil, fmt.Errorf("value of parameter %q: %w", n, err)
 		}
 		for _, r := range n {
