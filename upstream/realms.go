@@ -127,6 +127,9 @@ func (p *Provider) ask(r *realm, t template, label string) {
 	defer cancel()
 	path := t.before + label + t.after
 	i, err := p.issuer(ctx, path, nil)
+	if err == nil {
+		err = p.ownEndpoints(i)
+	}
 	p.realms.mu.Lock()
 	defer p.realms.mu.Unlock()
 	wrong := (*IssuerError)(nil)
@@ -147,6 +150,19 @@ func (p *Provider) ask(r *realm, t template, label string) {
 	}
 	close(r.asking)
 	r.asking = nil
+}
+
+// ownEndpoints refuses a tenant's issuer whose endpoints lie elsewhere than
+// below it: nobody could tell from their paths that they are a tenant's, and
+// their requests would pass unchecked. authentik's are such.
+func (p *Provider) ownEndpoints(i *Issuer) error {
+	for _, name := range []Endpoint{Authorization, Token, PAR, EndSession, Registration} {
+		path, ok := pathUnder(p.o.PublicOrigin, i.Metadata.String(string(name)))
+		if ok && !under(path, strings.TrimSuffix(i.Path, "/")) {
+			return fmt.Errorf("metadata of issuer %q: its %s is %q, which is not below it: an issuer for each tenant needs endpoints for each", i.ID, name, path)
+		}
+	}
+	return nil
 }
 
 // DocumentOf says of which issuer a metadata document at this path would be:

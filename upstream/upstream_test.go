@@ -401,3 +401,18 @@ func TestAPrivateCertificateAuthorityIsBelieved(t *testing.T) {
 		t.Error("a missing file is no error")
 	}
 }
+
+func TestATenantsIssuerHasEndpointsOfItsOwn(t *testing.T) {
+	f := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		slug, ok := strings.CutSuffix(r.URL.Path, "/.well-known/openid-configuration")
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprintf(w, `{"issuer":"%s%s/","authorization_endpoint":"%[1]s/application/o/authorize/","token_endpoint":"%[1]s/application/o/token/"}`, public, slug)
+	})
+	p := startWith(t, f.URL, Options{Issuers: []string{"/application/o/{tenant}/"}, Tenant: func(context.Context, string) bool { return true }})
+	if i, err := p.Issuer("/application/o/acme/"); err == nil || !strings.Contains(err.Error(), "not below it") {
+		t.Errorf("%v, %v", i, err)
+	}
+}
