@@ -23,6 +23,10 @@ import (
 // kilobytes (THREATS T-29).
 const maxBody = 64 << 10
 
+// maxStored bounds a parameter that is kept with the login. Keycloak's bound is
+// the same, so clients know it.
+const maxStored = 4000
+
 const parPrefix = "urn:ietf:params:oauth:request_uri:"
 
 // exchange is what one front-channel request knows besides what the engine
@@ -182,6 +186,11 @@ func (p *Provider) mendRequest(x *exchange, ps oidc.Params) (oidc.Params, error)
 		return ps, &oidc.Error{Code: oidc.RequestURINotSupported, Description: "only the request_uri of a pushed request is supported"}
 	case ps.Get("response_type") != "" && ps.Get("response_type") != "code":
 		return ps, &oidc.Error{Code: oidc.UnsupportedResponseType, Description: "response_type is code"}
+	}
+	for _, q := range ps {
+		if len(q.Value) > maxStored && q.Name != "id_token_hint" && q.Name != "claims" {
+			return ps, &oidc.Error{Code: oidc.InvalidRequest, Description: "a parameter is longer than 4000 octets"}
+		}
 	}
 	prompt := strings.Fields(ps.Get("prompt"))
 	if slices.Contains(prompt, "none") && len(prompt) > 1 {

@@ -111,6 +111,10 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request, x *exchange, as
 	if slices.Contains(prompt, "none") {
 		return goidc.StatusFailure, goidc.NewError(goidc.ErrorCodeLoginRequired, "the person is not logged in")
 	}
+	if _, wait := p.begun.take(p.address(r), p.now()); wait > 0 {
+		p.log.WarnContext(r.Context(), "login throttled: too many were begun", "address", p.address(r))
+		return goidc.StatusFailure, goidc.NewError(oidc.TemporarilyUnavailable, "too many logins were begun from this network")
+	}
 	browser := p.cookie(r, cookieBrowser)
 	if browser == "" {
 		browser = newSecret()

@@ -299,3 +299,26 @@ func TestLogoutEndsTheSessionAndLeadsBack(t *testing.T) {
 		})
 	}
 }
+
+// TestLoginsThatAreBegunAreBounded: each is a row, and nobody needs a password
+// to begin one (THREATS T-29).
+func TestLoginsThatAreBegunAreBounded(t *testing.T) {
+	w := newWorld(t, "")
+	var a answer
+	n := 0
+	for ; n < 600; n++ {
+		if a = w.browser().get(w.authURL("web")); strings.Contains(a.Header.Get("Location"), "error=temporarily_unavailable") {
+			break
+		}
+	}
+	if n != 500 {
+		t.Errorf("%d logins were begun at once, then %d %v", n, a.StatusCode, a.Header)
+	}
+	w.pass(time.Second)
+	if a := w.browser().get(w.authURL("web")); a.StatusCode != http.StatusOK {
+		t.Errorf("a second later: %d %v", a.StatusCode, a.Header)
+	}
+	if a := w.browser().get(w.authURL("web", "state", strings.Repeat("s", 4001))); !strings.Contains(a.Header.Get("Location"), "error=invalid_request") {
+		t.Errorf("a long state: %d %v", a.StatusCode, a.Header)
+	}
+}

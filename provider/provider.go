@@ -75,6 +75,7 @@ type Provider struct {
 	hashing   *semaphore.Weighted
 	accounts  *throttle
 	addresses *throttle
+	begun     *throttle // logins, by address
 	origin    *http.CrossOriginProtection
 
 	stop func()
@@ -97,6 +98,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		hashing:   semaphore.NewWeighted(hashesAtOnce),
 		accounts:  newThrottle(accountEvery, accountBurst),
 		addresses: newThrottle(addressEvery, addressBurst),
+		begun:     newThrottle(beginEvery, beginBurst),
 		origin:    http.NewCrossOriginProtection(),
 	}
 	if p.log == nil {

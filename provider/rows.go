@@ -51,6 +51,9 @@ func engineError(err error) error {
 
 func (s rows) SaveSession(ctx context.Context, as *goidc.AuthnSession) error {
 	v := version(as.Store, sessionVersion)
+	if v == 0 && as.PolicyID != "" && as.Status != goidc.StatusPending {
+		return nil // it ended with the request that began it: nobody comes back for it
+	}
 	row := store.AuthSession{ID: as.ID, Version: v, ExpiresAt: int64(as.ExpiresAt)}
 	stored := *as
 	stored.Store = ours(as.Store)

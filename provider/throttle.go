@@ -14,6 +14,9 @@ const (
 	accountEvery = 20 * time.Second
 	addressBurst = 50
 	addressEvery = 2 * time.Second
+	// Each login that is begun is a row for an hour, whoever begins it.
+	beginBurst = 500
+	beginEvery = 100 * time.Millisecond
 	// throttleKeys bounds each generation of a throttle.
 	throttleKeys = 10_000
 )
