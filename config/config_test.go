@@ -7,10 +7,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -197,5 +199,27 @@ provider: {embedded: {}}
 	}
 	if h := c.Horizon(c.Listeners[0]); h.Forwarded != horizon.XForwarded || len(h.TrustedProxies) != 1 {
 		t.Errorf("%+v", h)
+	}
+}
+
+func TestWhatIsAllowedAndDangerousIsWarnedOf(t *testing.T) {
+	const file = `
+public_url: https://auth.example.com
+listen: :9000
+provider: {upstream: "http://keycloak:8080", issuers: [%s], expose: [%s]}
+tenants: {admit: %s}
+`
+	for _, tt := range []struct {
+		issuer, expose, admit, want string
+	}{
+		{"/realms/{tenant}", "/admin", "registered", ""},
+		{"/realms/atlas", "/admin", "any", ""},
+		{"/realms/{tenant}", "/admin", "any", "documents of names"},
+		{"/realms/atlas", "/", "registered", "provider.expose: / opens"},
+	} {
+		all := strings.Join(mustParse(t, fmt.Sprintf(file, strconv.Quote(tt.issuer), tt.expose, tt.admit)).Warnings(), "\n")
+		if !strings.Contains(all, tt.want) || (tt.want == "" && all != "") {
+			t.Errorf("%+v: warnings %q", tt, all)
+		}
 	}
 }

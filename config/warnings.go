@@ -31,6 +31,12 @@ func (c *Config) Warnings() []string {
 			warn("apps.%s: browser_binding is off: a login may end in another browser than it began in; the app's own state check is what is left", name)
 		}
 	}
+	if slices.Contains(c.Provider.Expose, "/") {
+		warn("provider.expose: / opens all that the provider keeps to itself: its administration, and registration of clients that the door does not know")
+	}
+	if c.Tenants.Admit == "any" && slices.ContainsFunc(c.Provider.Issuers, func(i string) bool { return strings.Contains(i, "{tenant}") }) {
+		warn("tenants.admit is any: every issuer that fits provider.issuers is a tenant's, and anybody can make the door ask the provider for documents of names that he makes up")
+	}
 	if c.Tenants.Admit == "any" && len(c.Apps) > 0 && !isLocal(hostOf(c.PublicURL)) {
 		warn("tenants.admit is any: a login can be sent to every name that fits a site, also one that nobody looks after any more")
 	}
