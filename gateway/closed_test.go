@@ -30,3 +30,20 @@ func TestRegistrationIsClosedBesideItsEndpointToo(t *testing.T) {
 		}
 	}
 }
+
+// TestAnEndpointInAnotherCaseIsNotPassed: ASP.NET's providers do not mind the
+// case, and the request would reach their endpoint unchecked.
+func TestAnEndpointInAnotherCaseIsNotPassed(t *testing.T) {
+	one := openDoor(t, setup{upstream: fakeProvider("/realms/Atlas"), issuers: []string{"/realms/Atlas"}})
+	for _, path := range []string{"/realms/Atlas/protocol/openid-connect/AUTH", "/realms/atlas/protocol/openid-connect/token", "/REALMS/ATLAS/LOGOUT/", "/realms/Atlas/Register"} {
+		if a := one.get("auth.example.com", path+"?client_id=x"); a.status < 400 || a.status > 499 {
+			t.Errorf("%s: %d", path, a.status)
+		}
+	}
+	tenants := openRealms(t)
+	for _, path := range []string{"/realms/acme/AUTH", "/Realms/acme/token", "/REALMS/acme/auth"} {
+		if a := tenants.get(realmHost, path+"?client_id=shop"); a.status < 400 || a.status > 499 || tenants.last != nil {
+			t.Errorf("%s: %d, provider asked: %v", path, a.status, tenants.last != nil)
+		}
+	}
+}

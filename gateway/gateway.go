@@ -154,6 +154,10 @@ func (g *Gateway) dispatch(w *recorder, r *request) {
 			return
 		}
 	}
+	if endpoint == "" && g.Provider.Resembles(plain) != "" {
+		g.refuse(w, r, http.StatusBadRequest, page.BadRequest, rule{"path.spelling", r.path, "the case that the provider's document has"})
+		return
+	}
 	if private := g.closed(r.path, plain); private != "" {
 		r.route = "closed"
 		g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"path.closed", r.path, "a path that is not below " + private + ", or that provider.expose names"})

@@ -105,6 +105,10 @@ func (p *Provider) place(s *snapshot, i *Issuer) {
 		}
 		pl.endpoint, pl.issuers = name, append(slices.Clone(pl.issuers), i)
 		s.at[path] = pl
+		if s.folded == nil {
+			s.folded = map[string]Endpoint{}
+		}
+		s.folded[strings.ToLower(path)] = pl.endpoint
 	}
 }
 

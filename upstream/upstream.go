@@ -104,7 +104,8 @@ type snapshot struct {
 	failed  map[string]error   // why an issuer is not there
 	at      map[string]place   // by request path without its last slash
 	kind    Kind
-	closed  []string // private paths
+	folded  map[string]Endpoint // by request path in lower case
+	closed  []string            // private paths
 }
 
 type place struct {
@@ -220,6 +221,21 @@ func (p *Provider) At(path string) (Endpoint, []*Issuer, error) {
 	}
 	pl := s.at[strings.TrimSuffix(path, "/")]
 	return pl.endpoint, pl.issuers, nil
+}
+
+// Resembles says which endpoint a path differs from in upper and lower case
+// alone. Some providers take it for that endpoint.
+func (p *Provider) Resembles(path string) Endpoint {
+	s := p.now.Load()
+	for _, path := range []string{path, strings.ToLower(path)} {
+		if t, label, ok := p.realmOf(path); ok {
+			if own, err := p.realm(t, label); err == nil {
+				s = own
+			}
+			break
+		}
+	}
+	return s.folded[strings.ToLower(strings.TrimSuffix(path, "/"))]
 }
 
 func (p *Provider) serves(s *snapshot, path string) error {
