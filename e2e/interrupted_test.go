@@ -46,8 +46,8 @@ func TestAResponseInAnotherBrowserIsRefusedByAPageThatLeadsBack(t *testing.T) {
 
 	victim := lab.StartBrowser(t, lab.Here, everywhere)
 	victim.Open(response)
-	if got, want := victim.Text("h1"), "another browser"; !strings.Contains(got, want) {
-		t.Errorf("the page says %q, want %q in it\n%s", got, want, victim.Page())
+	if got, want := victim.Text("h1, #landed"), "another browser"; !strings.Contains(got, want) {
+		t.Fatalf("the page says %q, want %q in it\n%s", got, want, victim.Page())
 	}
 	mustSay(t, door, "state.browser")
 	victim.Click("a.button", "#landed")
@@ -90,7 +90,7 @@ func TestALoginOutlivesTheDoorAndATenantThatIsGoneDoesNot(t *testing.T) {
 	})
 	t.Run("the tenant's response is refused", func(t *testing.T) {
 		if v := ada.walk(gone, site.origin("acme")); v.status != http.StatusForbidden {
-			t.Errorf("the walk ends at %s with %d, want 403\n%s", v.at, v.status, v.page)
+			t.Fatalf("the walk ends at %s with %d, want 403\n%s", v.at, v.status, v.page)
 		}
 		mustSay(t, second, "tenant.unknown")
 	})

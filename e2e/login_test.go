@@ -120,7 +120,7 @@ func TestAPublicClientWithoutPKCEIsRefusedAtItsTenantsSite(t *testing.T) {
 	app := w.app(t, spaClient, site, "acme")
 	at := newPerson(t, lab.Username).must(app.AuthCodeURL("s1"), app.origin)
 	if got := app.response(at, "s1"); got.Get("error") != "invalid_request" || got.Has("code") {
-		t.Errorf("the response is %v, want invalid_request", got)
+		t.Fatalf("the response is %v, want invalid_request", got)
 	}
 	mustSay(t, door, "pkce.missing")
 }
@@ -151,7 +151,7 @@ func TestAClientThatMustPushItsRequestsLogsInForTwoTenants(t *testing.T) {
 	t.Run("a request that was not pushed ends at the tenant's site", func(t *testing.T) {
 		at := newPerson(t, lab.Username).must(app.AuthCodeURL("s3"), app.origin)
 		if got := app.response(at, "s3"); got.Get("error") != "invalid_request" {
-			t.Errorf("the response is %v", got)
+			t.Fatalf("the response is %v", got)
 		}
 		mustSay(t, door, "par.required")
 	})
@@ -167,7 +167,7 @@ func TestAClientThatMustPushItsRequestsLogsInForTwoTenants(t *testing.T) {
 		other := w.app(t, transparentClient, site, "acme")
 		v := newPerson(t, lab.Username).walk(authorize(other, app.push("s4", oauth2.GenerateVerifier())), app.origin)
 		if v.status != http.StatusBadRequest {
-			t.Errorf("the walk ends at %s with %d", v.at, v.status)
+			t.Fatalf("the walk ends at %s with %d", v.at, v.status)
 		}
 		mustSay(t, door, "request_uri")
 	})

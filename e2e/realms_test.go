@@ -79,7 +79,7 @@ func TestOneTenantsRealmIsNoUseAtAnothers(t *testing.T) {
 		response := ada.must(acme.AuthCodeURL("s"), w.registeredAt("acme"))
 		astray := strings.Replace(response, w.registeredAt("acme"), w.registeredAt("globex"), 1)
 		if v := ada.walk(astray, "http://globex."); v.status != http.StatusBadRequest {
-			t.Errorf("the walk ends at %s with %d", v.at, v.status)
+			t.Fatalf("the walk ends at %s with %d", v.at, v.status)
 		}
 		mustSay(t, door, "state.seal")
 		if _, who := acme.mustRedeem(acme.code(ada.must(response, acme.origin), "s")); who != lab.Username {
@@ -96,7 +96,7 @@ func TestOneTenantsRealmIsNoUseAtAnothers(t *testing.T) {
 		mixed := acme.Config
 		mixed.RedirectURL = globex.RedirectURL
 		if v := ada.walk(mixed.AuthCodeURL("s"), globex.origin); v.status != http.StatusBadRequest {
-			t.Errorf("the walk ends at %s with %d", v.at, v.status)
+			t.Fatalf("the walk ends at %s with %d", v.at, v.status)
 		}
 		mustSay(t, door, "issuer.tenant")
 	})
