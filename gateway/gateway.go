@@ -193,11 +193,6 @@ func (g *Gateway) takePart(w *recorder, r *request, iss []*upstream.Issuer) {
 			g.pushed(w, r, iss)
 			return
 		}
-	case upstream.Registration:
-		if !g.exposed(r.path) {
-			g.refuse(w, r, http.StatusForbidden, page.ClosedPath, rule{"registration.closed", r.path, "provider.expose to name it"})
-			return
-		}
 	case "":
 		r.route = "proxy"
 	}

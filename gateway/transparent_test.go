@@ -278,6 +278,40 @@ func TestTokensInTheFrontChannelGoNowhere(t *testing.T) {
 	}
 }
 
+func TestAResponseWithoutItsIssuerIsRefusedWhereItIsAnnounced(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	_, sealed := b.begin("st")
+	q := oidc.Params{{Name: "code", Value: "K"}, {Name: "state", Value: sealed}}.Encode()
+	if a := read(t, b.send("GET", "/onedoor/callback", q, "", "", nil)); a.status != http.StatusBadRequest || a.header.Get("Location") != "" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+}
+
+func TestSessionStateOfTheDoorsOriginDoesNotReachTheApp(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	_, sealed := b.begin("st")
+	q := oidc.Params{{Name: "session_state", Value: "x"}, {Name: "code", Value: "K"}, {Name: "more", Value: "y"}, {Name: "state", Value: sealed}, {Name: "iss", Value: testOrigin}}.Encode()
+	got := location(t, b.send("GET", "/onedoor/callback", q, "", "", nil)).Query()
+	if got.Has("session_state") || got.Get("more") != "y" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestAClientAuthenticatesInOneWay(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	assertion := "&client_assertion=" + jwt(`{"sub":"shop"}`)
+	for name, body := range map[string]string{
+		"Basic and a secret in the body": "client_id=shop&client_secret=shop-secret",
+		"Basic and an assertion":         "client_id=shop" + assertion,
+	} {
+		b.seen = nil
+		a := read(t, b.send("POST", "/token", "", "application/x-www-form-urlencoded", "grant_type=refresh_token&refresh_token=r&"+body, [][2]string{{"Authorization", "Basic shop:shop-secret"}}))
+		if a.status != http.StatusBadRequest || !strings.Contains(a.body, oidc.InvalidRequest) || len(b.seen) != 0 {
+			t.Errorf("%s: %d %s, the provider saw %v", name, a.status, a.body, b.seen)
+		}
+	}
+}
+
 func TestRequestsOfOtherClientsPassAsTheyCame(t *testing.T) {
 	b := newAuthorizeBed(t, nil)
 	b.apps[1].Mode = tenant.Relay
