@@ -42,7 +42,7 @@ type session struct {
 	name    string
 	email   string
 	idToken string // the hint of a logout
-	ways    []string
+	way     string // the last one
 }
 
 const (
@@ -50,7 +50,6 @@ const (
 	sessionFor  = 8 * time.Hour
 	maxPending  = 512
 	maxSessions = 512
-	maxKept     = 8 // ways that one session shows
 )
 
 func newClient(d *Demo, app *App) *client {

@@ -100,7 +100,11 @@ func (s *site) welcome(w http.ResponseWriter, r *http.Request) {
 	}
 	v := s.view()
 	v.Person = person{now.name, now.email, now.subject, s.demo.Public}
-	if way := s.demo.Recorder.Find(wayOf(now, r.URL.Query().Get("login"))); way != nil {
+	way := s.demo.Recorder.Find(r.URL.Query().Get("login"))
+	if way == nil || !s.sameBrowser(r, way.owner) {
+		way = s.demo.Recorder.Find(now.way)
+	}
+	if way != nil {
 		way.Close()
 		v.Way = s.hops(way)
 	}
@@ -120,17 +124,6 @@ func (s *site) welcome(w http.ResponseWriter, r *http.Request) {
 		name = "somebody"
 	}
 	s.write(w, r, http.StatusOK, "Welcome, "+name, "welcome.html", v)
-}
-
-// wayOf is the way that is asked for, if it is one of the session's; otherwise
-// its last.
-func wayOf(s session, id string) string {
-	for _, own := range s.ways {
-		if own == id {
-			return own
-		}
-	}
-	return s.ways[len(s.ways)-1]
 }
 
 func (s *site) hops(w *Way) []hopView {

@@ -63,10 +63,9 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	state, nonce, verifier := random(), random(), oauth2.GenerateVerifier()
-	s.pending.put(state, pending{
-		tenant: s.tenant.Label, browser: s.browser(w, r), nonce: nonce, verifier: verifier,
-		way: s.demo.Recorder.Begin(r, "login"),
-	})
+	way, browser := s.demo.Recorder.Begin(r, "login"), s.browser(w, r)
+	way.owner = browser
+	s.pending.put(state, pending{tenant: s.tenant.Label, browser: browser, nonce: nonce, verifier: verifier, way: way})
 	to := s.oauth(p, s.callback).AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier))
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -125,12 +124,10 @@ func (s *site) open(w http.ResponseWriter, r *http.Request, id *oidc.IDToken, ra
 	if err := id.Claims(&claims); err != nil {
 		return err
 	}
-	now := session{tenant: s.tenant.Label, subject: id.Subject, name: claims.Name, email: claims.Email, idToken: raw}
-	if before, ok := s.session(r); ok && before.subject == now.subject {
-		now.ways = before.ways[max(0, len(before.ways)-maxKept+1):] // of another tab
+	now := session{tenant: s.tenant.Label, subject: id.Subject, name: claims.Name, email: claims.Email, idToken: raw, way: way.ID}
+	if before, ok := s.session(r); !ok || before.subject != now.subject {
+		s.close(r) // the same person's other tab goes on with its own
 	}
-	now.ways = append(now.ways[:len(now.ways):len(now.ways)], way.ID)
-	s.close(r)
 	key := random()
 	s.sessions.put(key, now)
 	setCookie(w, sessionCookie, key, int(sessionFor.Seconds()))

@@ -52,6 +52,7 @@ type Way struct {
 	ID   string
 	Kind string // "login", "logout", or "start": what an app learns once
 
+	owner  string // the browser that began it, by the site's name for it
 	r      *Recorder
 	hops   []*Hop
 	keys   [][sha256.Size]byte
