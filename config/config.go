@@ -70,7 +70,8 @@ type Config struct {
 	// with a password.
 	DatabaseFile string `yaml:"database_file"`
 
-	// Admin is the listener for operators: API, metrics, console.
+	// Admin is the listener for operators: API, metrics, console. This version
+	// checks it and does not open it yet.
 	Admin Admin `yaml:"admin"`
 
 	// Log is what the door writes about itself, one line an event, on standard
@@ -224,12 +225,12 @@ type App struct {
 
 // Tenants says which tenants there are.
 type Tenants struct {
-	// Admit is `registered`: those in the database and in `list`; or `any`:
-	// every label that fits an app's site and is not reserved.
+	// Admit is `registered`: those in `list`; or `any`: every label that fits
+	// an app's site and is not reserved.
 	Admit string `yaml:"admit" enum:"registered,any" default:"registered"`
 
-	// List names a few tenants without a database: labels of lower-case
-	// letters, digits and hyphens, 1 to 63 long.
+	// List names the tenants: labels of lower-case letters, digits and hyphens,
+	// 1 to 63 long. It is read at the start.
 	List []string `yaml:"list" example:"[acme, globex]"`
 
 	// Reserved are labels that are never a tenant. Those at which an app's site
@@ -249,7 +250,8 @@ type Seal struct {
 	CodeTTL time.Duration `yaml:"code_ttl" default:"2m" min:"10s" max:"10m"`
 }
 
-// Admin is the listener for operators.
+// Admin is the listener for operators. This version checks these keys and does
+// not open the listener yet.
 type Admin struct {
 	// Listen is its address, host:port. Keep it off the Internet.
 	Listen string `yaml:"listen" default:"127.0.0.1:9001"`

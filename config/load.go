@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// maxFile bounds the file. A million tenants belong in the database.
+// maxFile bounds the file: some fifty thousand tenants in `list`.
 const maxFile = 1 << 20
 
 // Load reads the configuration file and validates all of it. getenv answers
@@ -33,7 +33,7 @@ func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
 			p.Hint = "make it readable for the user that runs onedoor"
 		case errors.Is(err, errTooLarge):
 			p.Message = fmt.Sprintf("is larger than %d bytes", maxFile)
-			p.Hint = "keep many tenants in the database"
+			p.Hint = "list fewer tenants, or admit any label that fits (tenants.admit: any)"
 		}
 		return nil, Problems{p}
 	}

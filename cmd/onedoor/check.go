@@ -97,7 +97,7 @@ func meaningOf(c *config.Config) meaning {
 		Provider: c.Provider.Upstream,
 		Warnings: append([]string{}, c.Warnings()...),
 		Others: map[string]string{
-			"admin": c.Admin.Listen, "database": databaseName(string(c.Database)), "log": c.Log.Format + ", " + c.Log.Level,
+			"database": databaseName(string(c.Database)), "log": c.Log.Format + ", " + c.Log.Level,
 			"login_ttl": short(c.Seal.LoginTTL.String()), "code_ttl": short(c.Seal.CodeTTL.String()),
 		},
 	}
@@ -116,9 +116,9 @@ func meaningOf(c *config.Config) meaning {
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		m.Apps = append(m.Apps, meantAppOf(c, c.Apps[name]))
 	}
-	m.Tenants = "those in the database"
+	m.Tenants = "none"
 	if n := len(c.Tenants.List); n > 0 {
-		m.Tenants += fmt.Sprintf(", and %s", strings.Join(c.Tenants.List[:min(n, 5)], ", "))
+		m.Tenants = strings.Join(c.Tenants.List[:min(n, 5)], ", ")
 		if n > 5 {
 			m.Tenants += fmt.Sprintf(" and %d more", n-5)
 		}

@@ -34,7 +34,6 @@ func (m meaning) print(t *terminal, file string) error {
 	row("Tenants", m.Tenants)
 	row("Database", m.Others["database"])
 	row("Time to log in", m.Others["login_ttl"]+"; to redeem a code "+m.Others["code_ttl"])
-	row("Operators use", m.Others["admin"])
 	if len(m.Apps) == 0 {
 		fmt.Fprintf(t.out, "\nNo apps: every client passes through unchanged.\n")
 	}
