@@ -70,14 +70,13 @@ func (db *DB) GrantByCode(ctx context.Context, hash string) (Grant, error) {
 // GrantByRefreshToken returns the grant of the refresh token of that hash, and
 // whether the token was spent already: then it was stolen, from the client or
 // by it, and the caller revokes the grant (RFC 9700 §4.14.2).
+//
+// Token and grant are read by one statement: between two, another could spend
+// the token, and the version that the second reads would let a spent one through.
 func (db *DB) GrantByRefreshToken(ctx context.Context, hash string) (g Grant, spent bool, err error) {
-	var id string
 	var used int64
-	err = db.read.QueryRowContext(ctx, `SELECT grant_id, spent FROM refresh_tokens WHERE hash = $1`, hash).Scan(&id, &used)
-	if err != nil {
-		return g, false, found(err)
-	}
-	g, err = db.Grant(ctx, id)
+	g, err = scanGrant(db.read.QueryRowContext(ctx, `SELECT g.id, g.client_id, g.subject, g.code_hash, g.body, g.version, g.created_at, g.expires_at, g.revoked_at, r.spent
+		FROM refresh_tokens r JOIN grants g ON g.id = r.grant_id WHERE r.hash = $1`, hash), &used)
 	return g, used != 0, err
 }
 
@@ -88,10 +87,10 @@ func (db *DB) RevokeGrant(ctx context.Context, id string, at int64) error {
 	return err
 }
 
-func scanGrant(r row) (Grant, error) {
+func scanGrant(r row, more ...any) (Grant, error) {
 	var g Grant
 	var code sql.NullString
-	err := r.Scan(&g.ID, &g.ClientID, &g.Subject, &code, &g.Body, &g.Version, &g.CreatedAt, &g.ExpiresAt, &g.RevokedAt)
+	err := r.Scan(append([]any{&g.ID, &g.ClientID, &g.Subject, &code, &g.Body, &g.Version, &g.CreatedAt, &g.ExpiresAt, &g.RevokedAt}, more...)...)
 	g.CodeHash = code.String
 	return g, found(err)
 }
