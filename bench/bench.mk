@@ -1,7 +1,8 @@
 # What the door costs beside nginx and Caddy doing the same work; see
-# docs/performance.md. BENCH=quick takes under a minute.
+# docs/performance.md. BENCH=quick takes under a minute; BEFORE=PROGRAM measures
+# an earlier onedoor beside it.
 .PHONY: bench
 bench:
 	@tools/deps bench
 	$(MAKE) build
-	go run ./bench -door ./onedoor -out bench/result.json $(if $(filter quick,$(BENCH)),-quick)
+	go run ./bench -door ./onedoor -out bench/result.json $(if $(filter quick,$(BENCH)),-quick) $(if $(BEFORE),-before $(BEFORE))

@@ -127,12 +127,13 @@ func TestAMissedBudgetIsReported(t *testing.T) {
 	r := &report{Date: "2026-01-01", Machine: "two processors"}
 	r.budget("relay", "×", 2, 2.1, 2.2, 2.3)
 	r.budget("connections", "", 200, 64)
+	r.budget("latency", "ms", 0.5, -3, 0.1, 5)
 	r.fact("nginx", "µs", 9.87)
 	var out strings.Builder
 	if err := r.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"2.20 ×", "≤ 2 ×", "MISSED", "met", "64", "9.87 µs"} {
+	for _, want := range []string{"2.20 ×", "≤ 2 ×", "MISSED", "met", "too noisy to tell", "64", "9.87 µs"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}

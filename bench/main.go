@@ -31,12 +31,13 @@ type plan struct {
 	latencyTurns int
 	latencyTurn  time.Duration
 	starts       int
-	steps        time.Duration // for each step and number of tenants
+	stepRounds   int
+	stepTime     time.Duration // for each step and number of tenants
 }
 
 var (
-	thorough = plan{rounds: 11, turn: time.Second, latencyTurns: 9, latencyTurn: 2 * time.Second, starts: 9, steps: 3 * time.Second}
-	quick    = plan{rounds: 5, turn: 300 * time.Millisecond, latencyTurns: 3, latencyTurn: 700 * time.Millisecond, starts: 3, steps: 400 * time.Millisecond}
+	thorough = plan{rounds: 11, turn: 700 * time.Millisecond, latencyTurns: 11, latencyTurn: 1500 * time.Millisecond, starts: 9, stepRounds: 5, stepTime: 400 * time.Millisecond}
+	quick    = plan{rounds: 5, turn: 250 * time.Millisecond, latencyTurns: 3, latencyTurn: 500 * time.Millisecond, starts: 3, stepRounds: 1, stepTime: 300 * time.Millisecond}
 )
 
 func main() {
@@ -46,15 +47,22 @@ func main() {
 	door := flag.String("door", "./onedoor", "the program to measure")
 	out := flag.String("out", "", "file for the result as JSON")
 	fast := flag.Bool("quick", false, "under a minute, and less certain")
+	before := flag.String("before", "", "an earlier program to measure beside it")
+	bare := flag.String("bare", "", "serve as a bare Go server before this upstream; for the program itself")
+	listen := flag.String("listen", "", "where the bare server listens")
 	flag.Parse()
-	if err := run(ctx, *door, *out, *fast); err != nil {
+	if *bare != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveBare(ctx, *listen, *bare))
+		os.Exit(2)
+	}
+	if err := run(ctx, *door, *before, *out, *fast); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
 		stop()
 		os.Exit(2)
 	}
 }
 
-func run(ctx context.Context, door, out string, fast bool) error {
+func run(ctx context.Context, door, before, out string, fast bool) error {
 	door, err := filepath.Abs(door)
 	if err != nil {
 		return err
@@ -69,7 +77,7 @@ func run(ctx context.Context, door, out string, fast bool) error {
 		p = quick
 	}
 	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Versions: versions(ctx, door), Quick: fast}
-	l := &lab{dir: dir, door: door}
+	l := &lab{dir: dir, door: door, before: before}
 	defer l.close()
 	if err := l.measure(ctx, p, r); err != nil {
 		return err
@@ -94,6 +102,7 @@ func (l *lab) measure(ctx context.Context, p plan, r *report) error {
 		{"proxy", l.proxy},
 		{"latency", l.latency},
 		{"start and memory", l.startAndMemory},
+		{"steps of a login", l.steps},
 	} {
 		began := time.Now()
 		if err := part.do(ctx, p, r); err != nil {
@@ -131,9 +140,18 @@ func (l *lab) connections(_ context.Context, _ plan, r *report) error {
 }
 
 func (l *lab) relay(ctx context.Context, p plan, r *report) error {
+	if l.earlier != nil {
+		costs, err := interleave(ctx, p.rounds, p.turn,
+			contender{"before", l.earlier, relays(l.earlier, curl)}, contender{"after", l.plain, relays(l.plain, curl)})
+		if err != nil {
+			return err
+		}
+		r.fact("relay: CPU over the earlier program's", "×", costs.over("after", "before")...)
+	}
 	costs, err := interleave(
 		ctx, p.rounds, p.turn,
 		contender{"nginx", l.nginx, relays(l.nginx, curl)},
+		contender{"Go's bare server", l.bare, relays(l.bare, curl)},
 		contender{"nginx, log line", l.nginxLog, relays(l.nginxLog, curl)},
 		contender{"Caddy", l.caddy, relays(l.caddy, curl)},
 		contender{"onedoor", l.plain, relays(l.plain, curl)},
@@ -149,6 +167,8 @@ func (l *lab) relay(ctx context.Context, p plan, r *report) error {
 	r.budget("relay with a log line: CPU over nginx's without", "×", 2.8, costs.over("onedoor, log line", "nginx")...)
 	r.budget("relay: CPU over Caddy's", "×", 0.5, costs.over("onedoor", "Caddy")...)
 	r.budget("relay: 100,000 tenants over ten", "×", 1.1, costs.over("onedoor, 100,000 tenants", "onedoor")...)
+	r.fact("relay: CPU of Go's bare server over nginx's", "×", costs.over("Go's bare server", "nginx")...)
+	r.fact("relay: CPU over that of Go's bare server", "×", costs.over("onedoor", "Go's bare server")...)
 	r.fact("relay as a browser asks: CPU over nginx's", "×", costs.over("onedoor, as a browser asks", "nginx, as a browser asks")...)
 	r.costs("relay", costs)
 	return nil
@@ -156,9 +176,16 @@ func (l *lab) relay(ctx context.Context, p plan, r *report) error {
 
 func (l *lab) proxy(ctx context.Context, p plan, r *report) error {
 	contend := func(name string, s *subject) contender { return contender{name, s, []exchange{proxied(s)}} }
+	if l.earlier != nil {
+		costs, err := interleave(ctx, p.rounds, p.turn, contend("before", l.earlier), contend("after", l.plain))
+		if err != nil {
+			return err
+		}
+		r.fact("proxy: CPU over the earlier program's", "×", costs.over("after", "before")...)
+	}
 	costs, err := interleave(
 		ctx, p.rounds, p.turn,
-		contend("nginx", l.nginx), contend("Caddy", l.caddy),
+		contend("nginx", l.nginx), contend("Go's bare proxy", l.bare), contend("Caddy", l.caddy),
 		contend("onedoor", l.plain), contend("onedoor, log line", l.logging),
 	)
 	if err != nil {
@@ -166,6 +193,8 @@ func (l *lab) proxy(ctx context.Context, p plan, r *report) error {
 	}
 	r.budget("proxy, 1.5 KB: CPU over nginx's", "×", 3, costs.over("onedoor", "nginx")...)
 	r.budget("proxy, 1.5 KB: CPU over Caddy's", "×", 0.6, costs.over("onedoor", "Caddy")...)
+	r.fact("proxy: CPU of Go's bare proxy over nginx's", "×", costs.over("Go's bare proxy", "nginx")...)
+	r.fact("proxy: CPU over that of Go's bare proxy", "×", costs.over("onedoor", "Go's bare proxy")...)
 	r.costs("proxy", costs)
 	return nil
 }

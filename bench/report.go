@@ -28,8 +28,28 @@ type result struct {
 	What string `json:"what"`
 	Unit string `json:"unit"` // "×": a ratio
 	spread
-	Budget float64 `json:"budget"`
-	Met    bool    `json:"met"`
+	Budget  float64 `json:"budget"`
+	Verdict verdict `json:"verdict"`
+}
+
+type verdict string
+
+const (
+	met    verdict = "met"
+	missed verdict = "MISSED"
+	noisy  verdict = "too noisy to tell"
+)
+
+// judge compares the median. Where half of the values differ by more than the
+// whole budget, the machine was measured and not the door.
+func judge(s spread, most float64) verdict {
+	switch {
+	case s.High-s.Low > most:
+		return noisy
+	case s.Median > most:
+		return missed
+	}
+	return met
 }
 
 // fact is a measurement without one: what the ratios are made of, and what the
@@ -43,7 +63,7 @@ type fact struct {
 // budget adds a result. Quartiles are given where there are several values.
 func (r *report) budget(what, unit string, most float64, values ...float64) {
 	s := spreadOf(values)
-	r.Results = append(r.Results, result{what, unit, s, most, s.Median <= most})
+	r.Results = append(r.Results, result{what, unit, s, most, judge(s, most)})
 }
 
 func (r *report) fact(what, unit string, values ...float64) {
@@ -67,7 +87,7 @@ func (s spread) text(unit string) string {
 // number3 writes three significant digits at most.
 func number3(v float64) string {
 	switch {
-	case v >= 100 || v == float64(int64(v)):
+	case v >= 100 || v <= -100 || v == float64(int64(v)):
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
 		return fmt.Sprintf("%.1f", v)
@@ -83,11 +103,7 @@ func (r *report) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "\nbudgets\tmeasured\tquartiles\tbudget\t\n")
 	for _, x := range r.Results {
-		verdict := "met"
-		if !x.Met {
-			verdict = "MISSED"
-		}
-		fmt.Fprintf(w, "%s\t%s\t≤ %s %s\t%s\n", x.What, columns(x.text(x.Unit)), number3(x.Budget), x.Unit, verdict)
+		fmt.Fprintf(w, "%s\t%s\t≤ %s %s\t%s\n", x.What, columns(x.text(x.Unit)), number3(x.Budget), x.Unit, x.Verdict)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -39,12 +39,15 @@ type subject struct {
 type lab struct {
 	dir      string
 	door     string // the program
+	before   string // an earlier one, or ""
 	upstream *subject
 	nginx    *subject
 	nginxLog *subject // the same nginx, on a port where it writes its access log
 	caddy    *subject
 	plain    *subject // the door, ten tenants, no line for a request
 	logging  *subject // the door, a line for each request
+	bare     *subject // Go's server and proxy alone
+	earlier  *subject // the earlier door, or nil
 	many     *subject // the door, as many tenants as its file holds
 }
 
@@ -86,6 +89,14 @@ func (l *lab) open(ctx context.Context) (err error) {
 	if l.caddy, _, err = l.startCaddy(ctx); err != nil {
 		return err
 	}
+	if l.bare, err = l.startBare(ctx); err != nil {
+		return err
+	}
+	if l.before != "" {
+		if l.earlier, err = l.startEarlier(ctx); err != nil {
+			return err
+		}
+	}
 	for _, d := range []struct {
 		into    **subject
 		tenants int
@@ -108,7 +119,7 @@ func (l *lab) open(ctx context.Context) (err error) {
 
 func (l *lab) all() []*subject {
 	var all []*subject
-	for _, s := range []*subject{l.upstream, l.nginx, l.nginxLog, l.caddy, l.plain, l.logging, l.many} {
+	for _, s := range []*subject{l.upstream, l.nginx, l.nginxLog, l.caddy, l.bare, l.earlier, l.plain, l.logging, l.many} {
 		if s != nil {
 			all = append(all, s)
 		}
@@ -139,8 +150,10 @@ func (l *lab) start(ctx context.Context, s settings, file string, first func(*su
 	if s.Dir, err = os.MkdirTemp(l.dir, "server-"); err != nil {
 		return nil, 0, err
 	}
-	if err := writeConfiguration(filepath.Join(s.Dir, file), file, s); err != nil {
-		return nil, 0, err
+	if file != "" {
+		if err := writeConfiguration(filepath.Join(s.Dir, file), file, s); err != nil {
+			return nil, 0, err
+		}
 	}
 	sub := &subject{port: s.Port, origin: s.Origin, tenants: s.Tenants, dir: s.Dir}
 	began := time.Now()
@@ -207,6 +220,33 @@ func (l *lab) startDoor(ctx context.Context, tenants int, log bool) (*subject, t
 
 // once is a client that keeps no connection.
 var once = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// startEarlier starts the program that this one is compared with.
+func (l *lab) startEarlier(ctx context.Context) (*subject, error) {
+	program, err := filepath.Abs(l.before)
+	if err != nil {
+		return nil, err
+	}
+	s, _, err := (&lab{dir: l.dir, door: program, upstream: l.upstream}).startDoor(ctx, few, false)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.ready(ctx)
+}
+
+func (l *lab) startBare(ctx context.Context) (*subject, error) {
+	port, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	s := settings{Port: port, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(few)}
+	sub, _, err := l.start(ctx, s, "", firstRelay, program, "-listen", fmt.Sprintf("127.0.0.1:%d", port), "-bare", "http://"+l.upstream.address())
+	return sub, err
+}
 
 // ready returns when the door has the provider's metadata.
 func (s *subject) ready(ctx context.Context) error {
