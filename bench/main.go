@@ -122,7 +122,7 @@ func (l *lab) connections(_ context.Context, _ plan, r *report) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.load.saturate([]exchange{proxied(s)}, 0, requests); err != nil {
+		if _, err := s.saturate([]exchange{proxied(s)}, 0, requests); err != nil {
 			return err
 		}
 		after, err := l.accepted()

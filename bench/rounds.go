@@ -50,9 +50,9 @@ func (c contender) turn(d time.Duration) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := c.load.saturate(c.work, d, 0)
+	n, err := c.saturate(c.work, d, 0)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", c.name, err)
+		return 0, fmt.Errorf("%s: %w\n%s", c.name, err, c.tail())
 	}
 	after, err := c.cpu()
 	if err != nil {

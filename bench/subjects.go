@@ -109,12 +109,18 @@ func (l *lab) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	for _, s := range l.all() {
+	return nil
+}
+
+// saturate is load.saturate by clients that connect when they are first needed:
+// a server closes a connection that asks for nothing.
+func (s *subject) saturate(work []exchange, d time.Duration, limit int) (n int, err error) {
+	if s.load == nil {
 		if s.load, err = connect(s.address(), conns); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return s.load.saturate(work, d, limit)
 }
 
 func (l *lab) all() []*subject {
