@@ -24,9 +24,11 @@ func TestARequestThatServersReadDifferentlyGoesNowhere(t *testing.T) {
 		{"two credentials, the first of another scheme", "POST", "/token", kind + "Authorization: DPoP x\r\nAuthorization: Basic c2hvcDpzaG9wLXNlY3JldA==\r\n", stranger},
 		{"two credentials, the first empty", "POST", "/token", kind + "Authorization:\r\nAuthorization: Basic c2hvcDpzaG9wLXNlY3JldA==\r\n", stranger},
 		{"credentials behind a tab", "POST", "/token", kind + "Authorization: Basic\tc2hvcDpzaG9wLXNlY3JldA==\r\n", stranger},
-		{"an assertion of which parsers read different members", "POST", "/token", kind,
+		{
+			"an assertion of which parsers read different members", "POST", "/token", kind,
 			// {"sub":"shop","Sub":"stranger"}
-			stranger + "&client_assertion=e30.eyJzdWIiOiJzaG9wIiwiU3ViIjoic3RyYW5nZXIifQ.e30"},
+			stranger + "&client_assertion=e30.eyJzdWIiOiJzaG9wIiwiU3ViIjoic3RyYW5nZXIifQ.e30",
+		},
 		{"an alias beside an unknown client_id", "GET", "/authorize?response_type=code&client_id=stranger&client.id=shop", "", ""},
 		{"an alias and no client_id", "GET", "/authorize?response_type=code&client_id[]=shop", "", ""},
 		{"an alias in a POST", "POST", "/authorize", kind, "client_id=stranger&Client_Id=shop"},

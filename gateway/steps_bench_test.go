@@ -108,14 +108,20 @@ func newStepBed(b *testing.B, tenants int) *stepBed {
 	for i, label := range s.labels {
 		uri := "https://" + label + ".example.com/api/auth/callback"
 		s.authorizations = append(s.authorizations, "?"+oidc.Params{
-			{Name: "client_id", Value: "atlas-web"}, {Name: "scope", Value: "openid email profile"}, {Name: "response_type", Value: "code"},
-			{Name: "redirect_uri", Value: uri}, {Name: "state", Value: "dGhlIGFwcCdzIG93biBzdGF0ZSwgb3BhcXVl"}, {Name: "nonce", Value: "n-0S6_WzA2Mj-0123456789"},
+			{Name: "client_id", Value: "atlas-web"},
+			{Name: "scope", Value: "openid email profile"},
+			{Name: "response_type", Value: "code"},
+			{Name: "redirect_uri", Value: uri},
+			{Name: "state", Value: "dGhlIGFwcCdzIG93biBzdGF0ZSwgb3BhcXVl"},
+			{Name: "nonce", Value: "n-0S6_WzA2Mj-0123456789"},
 		}.Encode())
 		state := parameter(b, s.authorize(i), "state")
 		pair, _, _ := strings.Cut(s.w.header.Get("Set-Cookie"), ";")
 		s.cookies = append(s.cookies, http.Header{"Cookie": {pair}})
 		s.callbacks = append(s.callbacks, "?"+oidc.Params{
-			{Name: "state", Value: state}, {Name: "session_state", Value: "5d1f4f3e-9f0b-4d55-8d8e-0a2c1c9e6b7a"}, {Name: "iss", Value: testOrigin},
+			{Name: "state", Value: state},
+			{Name: "session_state", Value: "5d1f4f3e-9f0b-4d55-8d8e-0a2c1c9e6b7a"},
+			{Name: "iss", Value: testOrigin},
 			{Name: "code", Value: "0f6c1b9e-4a57-4a0e-9d0b-6a3f6f0c2f10.5d1f4f3e-9f0b-4d55-8d8e-0a2c1c9e6b7a.b0c1d2e3"},
 		}.Encode())
 		code := parameter(b, s.callback(i), "code")
