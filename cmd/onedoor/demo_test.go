@@ -434,7 +434,7 @@ func TestALogoutThatIsConfirmedEndsAtTheSite(t *testing.T) {
 			door, _, _ := strings.Cut(b.open(site.URL+"/login").url, "/authorize")
 			b.logIn(site.URL, d.shown.User)
 			ask := url.Values{"client_id": {site.ClientID}, "post_logout_redirect_uri": {site.URL + "/"}, "state": {"st"}}
-			asked := shown{}
+			var asked shown
 			if method == "GET" {
 				asked = b.do(method, door+"/logout?"+ask.Encode(), nil)
 			} else {
