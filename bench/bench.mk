@@ -6,3 +6,10 @@ bench:
 	@tools/deps bench
 	$(MAKE) build
 	go run ./bench -door ./onedoor -out bench/result.json $(if $(filter quick,$(BENCH)),-quick) $(if $(BEFORE),-before $(BEFORE))
+
+# What one login costs, through the door and directly, at the same Keycloak.
+.PHONY: bench-login
+bench-login:
+	@tools/deps bench-login
+	$(MAKE) build
+	go run ./bench -login -door ./onedoor -out bench/login.json $(if $(filter quick,$(BENCH)),-quick)

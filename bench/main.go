@@ -6,7 +6,8 @@
 // ratios hold. It reports each budget as met or missed and fails for neither.
 //
 // Reading starts at measure, which lists what is measured; rounds.go says how,
-// load.go who asks. Run it with make bench.
+// load.go who asks. Run it with make bench. A login through a real Keycloak is in
+// login.go, and make bench-login.
 package main
 
 import (
@@ -33,11 +34,14 @@ type plan struct {
 	starts       int
 	stepRounds   int
 	stepTime     time.Duration // for each step and number of tenants
+	loginRounds  int
+	logins       int // in each turn
+	loginsBefore int // in each way, until Java's compiler has little left to do
 }
 
 var (
-	thorough = plan{rounds: 11, turn: 700 * time.Millisecond, latencyTurns: 11, latencyTurn: 1500 * time.Millisecond, starts: 9, stepRounds: 5, stepTime: 400 * time.Millisecond}
-	quick    = plan{rounds: 5, turn: 250 * time.Millisecond, latencyTurns: 3, latencyTurn: 500 * time.Millisecond, starts: 3, stepRounds: 1, stepTime: 300 * time.Millisecond}
+	thorough = plan{rounds: 11, turn: 700 * time.Millisecond, latencyTurns: 11, latencyTurn: 1500 * time.Millisecond, starts: 9, stepRounds: 5, stepTime: 400 * time.Millisecond, loginRounds: 15, logins: 10, loginsBefore: 200}
+	quick    = plan{rounds: 5, turn: 250 * time.Millisecond, latencyTurns: 3, latencyTurn: 500 * time.Millisecond, starts: 3, stepRounds: 1, stepTime: 300 * time.Millisecond, loginRounds: 5, logins: 6, loginsBefore: 60}
 )
 
 func main() {
@@ -48,6 +52,7 @@ func main() {
 	out := flag.String("out", "", "file for the result as JSON")
 	fast := flag.Bool("quick", false, "under a minute, and less certain")
 	before := flag.String("before", "", "an earlier program to measure beside it")
+	login := flag.Bool("login", false, "measure a login through Keycloak, and nothing else")
 	bare := flag.String("bare", "", "serve as a bare Go server before this upstream; for the program itself")
 	listen := flag.String("listen", "", "where the bare server listens")
 	flag.Parse()
@@ -55,14 +60,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", serveBare(ctx, *listen, *bare))
 		os.Exit(2)
 	}
-	if err := run(ctx, *door, *before, *out, *fast); err != nil {
+	if err := run(ctx, *door, *before, *out, *fast, *login); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
 		stop()
 		os.Exit(2)
 	}
 }
 
-func run(ctx context.Context, door, before, out string, fast bool) error {
+func run(ctx context.Context, door, before, out string, fast, login bool) error {
 	door, err := filepath.Abs(door)
 	if err != nil {
 		return err
@@ -76,10 +81,14 @@ func run(ctx context.Context, door, before, out string, fast bool) error {
 	if fast {
 		p = quick
 	}
-	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Versions: versions(ctx, door), Quick: fast}
+	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Quick: fast}
 	l := &lab{dir: dir, door: door, before: before}
 	defer l.close()
-	if err := l.measure(ctx, p, r); err != nil {
+	measure := l.measure
+	if login {
+		measure = l.logins
+	}
+	if err := measure(ctx, p, r); err != nil {
 		return err
 	}
 	if err := r.print(os.Stdout); err != nil || out == "" {
@@ -90,6 +99,7 @@ func run(ctx context.Context, door, before, out string, fast bool) error {
 
 // measure is the list of what is measured.
 func (l *lab) measure(ctx context.Context, p plan, r *report) error {
+	r.Versions = versions(ctx, []string{l.door, "version"}, []string{"nginx", "-v"}, []string{"caddy", "version"})
 	if err := l.open(ctx); err != nil {
 		return err
 	}
@@ -279,12 +289,13 @@ func machine() string {
 			model = strings.Trim(line, " \t:")
 		}
 	}
-	return fmt.Sprintf("%d processors, %s, %s/%s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH)
+	load, _ := os.ReadFile("/proc/loadavg") // "0.61 0.70 0.84 1/123 4567": of one minute, five, fifteen
+	return fmt.Sprintf("%d processors, %s, %s/%s, load before %.14s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, load)
 }
 
-func versions(ctx context.Context, door string) []string {
+func versions(ctx context.Context, commands ...[]string) []string {
 	var all []string
-	for _, c := range [][]string{{door, "version"}, {"nginx", "-v"}, {"caddy", "version"}} {
+	for _, c := range commands {
 		out, err := exec.CommandContext(ctx, c[0], c[1:]...).CombinedOutput()
 		line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		if err != nil {

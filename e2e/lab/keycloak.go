@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -13,8 +14,8 @@ import (
 	"time"
 )
 
-// keycloakVersion is what tools/deps fetches.
-const keycloakVersion = "26.7.4"
+// KeycloakVersion is what tools/deps fetches.
+const KeycloakVersion = "26.7.4"
 
 // Keycloak is a real Keycloak with realms of the test's choice.
 type Keycloak struct {
@@ -26,6 +27,7 @@ type Keycloak struct {
 	address string
 	ready   string // path that answers when the first realm is there
 	home    string
+	java    string
 	args    []string
 	process *Process
 }
@@ -38,6 +40,8 @@ type KeycloakOptions struct {
 	// follows the request's Host, as with authentik.
 	Hostname string
 	Realms   []Realm
+	// Java are options for its virtual machine; empty: those for a life of minutes.
+	Java string
 }
 
 // Realm is the part of a realm's representation that the tests use.
@@ -111,7 +115,7 @@ const (
 func StartKeycloak(s Scope, o KeycloakOptions) *Keycloak {
 	s.Helper()
 	began := time.Now()
-	dist := filepath.Join(CacheDir(), "keycloak-"+keycloakVersion)
+	dist := filepath.Join(CacheDir(), "keycloak-"+KeycloakVersion)
 	if _, err := os.Stat(filepath.Join(dist, "bin", "kc.sh")); err != nil {
 		s.Fatalf("Keycloak is missing; run: tools/deps e2e (%v)", err)
 	}
@@ -149,11 +153,13 @@ func StartKeycloak(s Scope, o KeycloakOptions) *Keycloak {
 	}
 	k := &Keycloak{
 		Origin: "http://" + o.Address, scope: s, net: o.Net, address: o.Address, home: home, args: args,
+		// The quick compiler alone: Keycloak lives for minutes here.
+		java:  cmp.Or(o.Java, "-XX:TieredStopAtLevel=1 -Xmx640m"),
 		ready: "/realms/" + o.Realms[0].Realm + "/.well-known/openid-configuration",
 	}
 	k.Start()
 	k.Await(s)
-	s.Logf("Keycloak %s is up after %.1f s", keycloakVersion, time.Since(began).Seconds())
+	s.Logf("Keycloak %s is up after %.1f s", KeycloakVersion, time.Since(began).Seconds())
 	return k
 }
 
@@ -161,13 +167,15 @@ func StartKeycloak(s Scope, o KeycloakOptions) *Keycloak {
 // for it.
 func (k *Keycloak) Start() {
 	cmd := k.net.Command(filepath.Join(k.home, "bin", "kc.sh"), k.args...)
-	// The quick compiler alone: Keycloak lives for minutes here.
-	cmd.Env = append(os.Environ(), "JAVA_OPTS_APPEND=-XX:TieredStopAtLevel=1 -Xmx640m")
+	cmd.Env = append(os.Environ(), "JAVA_OPTS_APPEND="+k.java)
 	k.process = Start(k.scope, "keycloak", cmd)
 }
 
 // Stop stops Keycloak and keeps its database.
 func (k *Keycloak) Stop() { k.process.Stop() }
+
+// PID is the process that Keycloak's own is a child of.
+func (k *Keycloak) PID() int { return k.process.cmd.Process.Pid }
 
 // Await returns when Keycloak answers.
 func (k *Keycloak) Await(s Scope) {
