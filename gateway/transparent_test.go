@@ -373,6 +373,7 @@ func TestTheChallengeAndTheVerifierBelongTogether(t *testing.T) {
 // and what the door promises must not hang on it.
 func TestTheDoorItselfRefusesWhatDoesNotBelongTogether(t *testing.T) {
 	b := newAuthorizeBed(t, nil)
+	b.apps[0].Callbacks = append(b.apps[0].Callbacks, "/second/callback")
 	const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	login := func(pkce bool) string {
 		ps := oidc.Params{{Name: "response_type", Value: "code"}, {Name: "client_id", Value: "shop"}, {Name: "redirect_uri", Value: acmeURI}, {Name: "state", Value: "st"}}
@@ -390,6 +391,7 @@ func TestTheDoorItselfRefusesWhatDoesNotBelongTogether(t *testing.T) {
 		"a missing verifier":                           {{Name: "code", Value: bound}, {Name: "redirect_uri", Value: acmeURI}},
 		"a verifier without a challenge":               {{Name: "code", Value: plain}, {Name: "redirect_uri", Value: acmeURI}, {Name: "code_verifier", Value: verifier}},
 		"another tenant's redirect URI":                {{Name: "code", Value: plain}, {Name: "redirect_uri", Value: "https://globex.example.com/api/auth/callback"}},
+		"another redirect URI of the same tenant":      {{Name: "code", Value: plain}, {Name: "redirect_uri", Value: "https://acme.example.com/second/callback"}},
 		"no redirect URI":                              {{Name: "code", Value: plain}},
 		"the registered redirect URI":                  {{Name: "code", Value: plain}, {Name: "redirect_uri", Value: vectorR0}},
 		"another client, which also knows its secrets": {{Name: "client_id", Value: "parc"}, {Name: "client_secret", Value: "parc-secret"}, {Name: "code", Value: plain}, {Name: "redirect_uri", Value: acmeURI}},
