@@ -5,6 +5,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
@@ -135,7 +137,27 @@ func (b *Browser) Route() []string {
 func (b *Browser) Try(actions ...chromedp.Action) error {
 	ctx, cancel := context.WithTimeout(b.ctx, pageLoad)
 	defer cancel()
-	return chromedp.Run(ctx, actions...)
+	for _, action := range actions {
+		err := chromedp.Run(ctx, action)
+		for err != nil && ctx.Err() == nil && replaced(err) {
+			err = chromedp.Run(ctx, action)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaced says whether an action failed because the page on which it had found
+// its element made room for the next one. It had done nothing yet then: the
+// browser looks the element up before it clicks or types.
+func replaced(err error) bool {
+	var e *cdproto.Error
+	return errors.As(err, &e) && slices.ContainsFunc([]string{
+		"ode with given id", "object with given id", "context with specified id",
+		"Execution context was destroyed", "Node is detached from document",
+	}, func(text string) bool { return strings.Contains(e.Message, text) })
 }
 
 // Do performs actions; what goes wrong fails the test with the page it saw.
