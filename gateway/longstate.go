@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 
 	"onedoor/oidc"
@@ -40,25 +41,29 @@ func (g *Gateway) sealState(r *request, p seal.Purpose, issuer *upstream.Issuer,
 	if len(text) <= maxSealed {
 		return text, nil
 	}
-	if g.States == nil || !g.longStates.AllowN(g.Now(), 1) {
-		return "", &oidc.Error{
-			Status: http.StatusServiceUnavailable, Code: oidc.TemporarilyUnavailable, Rule: "state.kept",
-			Description: "the state is too long to travel and cannot be kept now",
-		}
-	}
 	short := *t
 	short.state, short.kept = "", true
-	value := g.Ring.Seal(seal.Kept, issuer.ID, []byte(t.state))
-	if err := g.States.KeepState(r.Context(), t.handle(), value, g.Now().Add(g.LoginTTL).Unix()); err != nil {
+	if text = g.Ring.Seal(p, issuer.ID, short.encode()); len(text) > maxSealed {
+		return "", &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.size", Description: "redirect_uri is too long to travel"}
+	}
+	if err := g.keep(r, issuer, t); err != nil {
 		return "", &oidc.Error{
 			Status: http.StatusServiceUnavailable, Code: oidc.TemporarilyUnavailable, Rule: "state.kept",
 			Description: "the state is too long to travel and cannot be kept now", Cause: err,
 		}
 	}
-	if text = g.Ring.Seal(p, issuer.ID, short.encode()); len(text) > maxSealed {
-		return "", &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.size", Description: "redirect_uri is too long to travel"}
-	}
 	return text, nil
+}
+
+// errNoRoom is a long state for which there is no place now.
+var errNoRoom = errors.New("no room for long states now")
+
+func (g *Gateway) keep(r *request, issuer *upstream.Issuer, t *transaction) error {
+	if g.States == nil || !g.longStates.AllowN(g.Now(), 1) {
+		return errNoRoom
+	}
+	value := g.Ring.Seal(seal.Kept, issuer.ID, []byte(t.state))
+	return g.States.KeepState(r.Context(), t.handle(), value, g.Now().Add(g.LoginTTL).Unix())
 }
 
 // recall puts a kept state back in its place.

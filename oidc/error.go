@@ -11,7 +11,6 @@ const (
 	InvalidRequest          = "invalid_request"
 	InvalidClient           = "invalid_client"
 	InvalidGrant            = "invalid_grant"
-	UnauthorizedClient      = "unauthorized_client"
 	UnsupportedResponseType = "unsupported_response_type"
 	RequestNotSupported     = "request_not_supported"
 	RequestURINotSupported  = "request_uri_not_supported"

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -21,10 +20,9 @@ func (db *DB) SealKeys(ctx context.Context) ([]seal.Key, error) {
 	if err != nil || len(keys) > 0 {
 		return keys, err
 	}
-	secret := make([]byte, seal.KeySize)
-	_, _ = rand.Read(secret) // never fails (crypto/rand)
-	err = insert(ctx, db.write, `INSERT INTO secrets (purpose, id, value, created_at) VALUES ($1, 1, $2, $3) ON CONFLICT DO NOTHING`,
-		sealPurpose, base64.StdEncoding.EncodeToString(secret), time.Now().Unix())
+	first := seal.NewKey(1)
+	err = insert(ctx, db.write, `INSERT INTO secrets (purpose, id, value, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		sealPurpose, int64(first.ID), base64.StdEncoding.EncodeToString(first.Secret), time.Now().Unix())
 	if err != nil && !errors.Is(err, ErrExists) {
 		return nil, err
 	}

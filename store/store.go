@@ -94,11 +94,6 @@ func (db *DB) Close() error {
 	return errors.Join(append(errs, db.write.Close())...)
 }
 
-// Ping says whether the database answers.
-func (db *DB) Ping(ctx context.Context) error {
-	return db.read.PingContext(ctx)
-}
-
 func connect(ctx context.Context, path string, conns int, params string) (*sql.DB, error) {
 	// A path may hold "?" or "%": it goes into a URI.
 	uri := fmt.Sprintf("file:%s?_pragma=busy_timeout(%d)&%s", (&url.URL{Path: path}).EscapedPath(), busyMillis, params)
