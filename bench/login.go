@@ -178,7 +178,7 @@ func (w *way) login(ctx context.Context) error {
 		return err
 	}
 	browser := &http.Client{
-		Timeout: 20 * time.Second, Transport: transport(w.address), Jar: secureJar{jar},
+		Timeout: 20 * time.Second, Transport: transport(w.address), Jar: e2e.SecureJar{CookieJar: jar},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	defer browser.CloseIdleConnections()
@@ -256,18 +256,3 @@ func open(ctx context.Context, browser *http.Client, at string, fields url.Value
 	}
 	return next, string(body), err
 }
-
-// secureJar takes the benchmark's http for the https that it stands for: the
-// cookies that tie a login to its browser are for https alone.
-type secureJar struct{ http.CookieJar }
-
-func secure(u *url.URL) *url.URL {
-	https := *u
-	https.Scheme = "https"
-	return &https
-}
-
-func (j secureJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	j.CookieJar.SetCookies(secure(u), cookies)
-}
-func (j secureJar) Cookies(u *url.URL) []*http.Cookie { return j.CookieJar.Cookies(secure(u)) }

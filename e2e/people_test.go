@@ -34,7 +34,7 @@ func newPerson(t *testing.T, username string) *person {
 		t.Fatal(err)
 	}
 	p := &person{t: t, username: username, client: lab.HTTPClient(dialLocalhost)}
-	p.client.Jar = secureJar{jar}
+	p.client.Jar = lab.SecureJar{CookieJar: jar}
 	return p
 }
 
@@ -46,20 +46,6 @@ func dialLocalhost(ctx context.Context, network, address string) (net.Conn, erro
 	}
 	return lab.Here.DialContext(ctx, network, address)
 }
-
-// secureJar takes http under localhost for as good as https, as browsers do.
-type secureJar struct{ http.CookieJar }
-
-func secure(u *url.URL) *url.URL {
-	https := *u
-	https.Scheme = "https"
-	return &https
-}
-
-func (j secureJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	j.CookieJar.SetCookies(secure(u), cookies)
-}
-func (j secureJar) Cookies(u *url.URL) []*http.Cookie { return j.CookieJar.Cookies(secure(u)) }
 
 // visit is where a walk ended: before an address that was not opened, or at a
 // page.
