@@ -29,14 +29,24 @@ var rooms = map[string]struct {
 	"upstream":        {2, "the provider we stand before: its metadata, cached, and requests to it"},
 	"store":           {2, "what must outlive the process, in SQL"},
 	"store/storetest": {3, "the suite that every store passes"},
+	"registry":        {2, "all tenants in memory, compact, and as current as the database"},
+	"explain":         {2, "what an error line of a client or a provider means, and what to do"},
 
 	"gateway":  {3, "the http.Handler that every request walks through"},
 	"provider": {3, "the embedded provider; to the gateway one more upstream"},
 	"demo":     {3, "tenants' sites that are real clients, and the record of how a login went"},
 
-	"config": {5, "the file: parse, refuse, validate, name the place of each mistake"},
+	"domains":  {3, "whose a custom domain is: the proof in the DNS, asked for again and again"},
+	"doctor":   {3, "checks that name the cause of a failing login, and prove that one would work"},
 
-	"cmd/onedoor": {6, "one file for each command; the only place where things meet"},
+	"meter":   {4, "what happened at the door, as metrics and traces"},
+	"journal": {4, "every login one record: its legs, its outcome, the rule that refused; the funnel"},
+
+	"admin": {5, "the admin API: tenants, keys, tokens and what happened, over HTTP"},
+
+	"config": {6, "the file: parse, refuse, validate, name the place of each mistake"},
+
+	"cmd/onedoor": {7, "one file for each command; the only place where things meet"},
 }
 
 // outside are folders that hold tests, tools and examples: they may import any
