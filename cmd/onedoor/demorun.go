@@ -101,7 +101,7 @@ func startDemo(ctx context.Context, o demoOptions) (d *runningDemo, err error) {
 	d.network = demo.NewNetwork(demoInternal, internal.Addr().String())
 	sites, err := demo.New(demo.Options{
 		Public: cfg.PublicURL, Internal: cfg.InternalURLs[0], Network: d.network, Recorder: recorder,
-		Door: house.gateway.Handler(cfg.Horizon(cfg.Listeners[0])), Apps: apps, Username: demoUser, Log: log, Now: time.Now,
+		Door: house.handler(0), Apps: apps, Username: demoUser, Log: log, Now: time.Now,
 	})
 	if err != nil {
 		return d, err
@@ -110,7 +110,7 @@ func startDemo(ctx context.Context, o demoOptions) (d *runningDemo, err error) {
 	for _, l := range public {
 		house.servers = append(house.servers, &server{Server: gateway.NewServer(sites, log), socket: l})
 	}
-	if err := house.add(cfg, cfg.Listeners[1], internal); err != nil {
+	if err := house.add(1, internal); err != nil {
 		return d, err
 	}
 	d.run(ctx, house)
@@ -160,7 +160,7 @@ func (d *runningDemo) waitReady(ctx context.Context, house *door) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := house.provider.Ready()
+		err := house.current.Load().provided.Ready()
 		if err == nil {
 			return nil
 		}

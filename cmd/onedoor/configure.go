@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"onedoor/config"
+	"onedoor/gateway"
+	"onedoor/provider"
+	"onedoor/store"
+	"onedoor/tenant"
+	"onedoor/upstream"
+)
+
+// configured is what one configuration makes. It is never changed: another
+// configuration makes another, and the requests in flight finish on this one.
+type configured struct {
+	cfg       *config.Config
+	directory *tenant.Directory
+	provided  *provided
+	gateway   *gateway.Gateway
+	handlers  []http.Handler // by listener
+	uses      *uses          // one for being the current one, one for each request
+}
+
+// configure makes what cfg says. It opens no socket and asks nobody. What cfg
+// leaves as it was in before is used again; before is nil at the start.
+func (d *door) configure(ctx context.Context, cfg *config.Config, before *configured) (*configured, error) {
+	c := &configured{cfg: cfg}
+	var err error
+	if c.directory, err = cfg.Directory(d.registry(cfg)); err != nil {
+		return nil, found(err, "")
+	}
+	if c.provided, err = d.provide(ctx, cfg, before); err != nil {
+		return nil, found(err, "")
+	}
+	c.uses = newUses(c.provided.uses.drop)
+	c.gateway = gateway.New(gateway.Options{
+		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.ring, States: d.db,
+		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
+		Log: d.log, Now: time.Now,
+	})
+	for _, l := range cfg.Listeners {
+		c.handlers = append(c.handlers, c.gateway.Handler(cfg.Horizon(l)))
+	}
+	return c, nil
+}
+
+// registry knows the tenants: those of the file.
+func (d *door) registry(cfg *config.Config) tenant.Registry { return cfg.Registry() }
+
+// active says whether a label is an active tenant's at this moment.
+func (d *door) active(ctx context.Context, label string) bool {
+	return d.current.Load().directory.Active(ctx, label)
+}
+
+// provided is the provider that a configuration names, and what runs of it.
+type provided struct {
+	*upstream.Provider
+	inside *provider.Provider // nil before another's
+	origin string             // the door's public one
+	uses   *uses              // one for each configuration
+	ended  chan struct{}      // closed after the last use
+}
+
+// provide makes the provider of a configuration.
+func (d *door) provide(ctx context.Context, cfg *config.Config, _ *configured) (*provided, error) {
+	options := upstream.Options{
+		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
+		CAFile: cfg.Provider.CAFile, Log: d.log, Now: time.Now, Tenant: d.active,
+	}
+	p := &provided{origin: cfg.PublicURL, ended: make(chan struct{})}
+	p.uses = newUses(func() { close(p.ended) })
+	var err error
+	if cfg.Provider.Embedded != nil {
+		if p.inside, err = embedded(ctx, cfg, d.db, d.log); err != nil {
+			return nil, err
+		}
+		if options.Handler = p.inside.Handler(); d.around != nil {
+			options.Handler = d.around(options.Handler)
+		}
+	} else if options.URL, err = url.Parse(cfg.Provider.Upstream); err != nil {
+		return nil, err
+	}
+	if p.Provider, err = upstream.New(options); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// run keeps the provider's metadata current, and runs the one inside, until ctx
+// ends or its last use. The error is that of a provider that calls itself by
+// another name, which waiting does not mend.
+func (p *provided) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer stop()
+		select {
+		case <-p.ended:
+		case <-ctx.Done():
+		}
+	}()
+	var wrong *upstream.IssuerError
+	if err := p.Run(ctx); errors.As(err, &wrong) {
+		return found(err, "the provider must know its public name; Keycloak: --hostname="+p.origin+" --proxy-headers=xforwarded")
+	}
+	return nil
+}
+
+// close ends what provide began.
+func (p *provided) close() error {
+	if p.inside == nil {
+		return nil
+	}
+	return p.inside.Close()
+}
+
+// embedded is the provider inside. Only the door speaks to it, so the address
+// that the door names is the caller's.
+func embedded(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Logger) (*provider.Provider, error) {
+	if n := len(cfg.Provider.Issuers); n != 1 {
+		return nil, fmt.Errorf("the embedded provider has one issuer, and provider.issuers names %d", n)
+	}
+	return provider.New(ctx, provider.Options{
+		Issuer: cfg.IssuerURL(cfg.Provider.Issuers[0]), Store: db, Log: log, Now: time.Now,
+		Address: func(r *http.Request) string { return r.Header.Get("X-Forwarded-For") },
+	})
+}
+
+// uses counts how many use a thing, and ends it after the last. It begins with
+// one.
+type uses struct {
+	n   atomic.Int64
+	end func()
+}
+
+func newUses(end func()) *uses {
+	u := &uses{end: end}
+	u.n.Store(1)
+	return u
+}
+
+// take adds a use, unless the thing has ended.
+func (u *uses) take() bool {
+	for {
+		n := u.n.Load()
+		if n == 0 {
+			return false
+		}
+		if u.n.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (u *uses) drop() {
+	if u.n.Add(-1) == 0 {
+		u.end()
+	}
+}
