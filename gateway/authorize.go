@@ -96,23 +96,29 @@ func (g *Gateway) checkTarget(r *request, app *tenant.App, issuer *upstream.Issu
 	if name := ps.Alias(); name != "" {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias", Description: "a parameter's name is written in a way that some would read as another's"}
 	}
-	to, no := g.Directory.RedirectURI(r.Context(), app, ps.Get("redirect_uri"))
-	if no == nil {
-		no = ofIssuer(to, issuer)
-	}
+	to, no := ofIssuer(issuer)(g.Directory.RedirectURI(r.Context(), app, ps.Get("redirect_uri")))
 	if no != nil {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Description: "redirect_uri is not registered for this client", Cause: no}
 	}
 	return to, nil
 }
 
-// ofIssuer refuses a site of one tenant at the issuer of another: each tenant's
-// people are known to its own (THREATS T-39).
-func ofIssuer(to tenant.Target, issuer *upstream.Issuer) *tenant.Refusal {
-	if issuer.Tenant == "" || to.Tenant.Label == issuer.Tenant {
-		return nil
+// ofIssuer refuses a target that is not of the issuer that was asked: a site of
+// one tenant at the issuer of another, or of a tenant whose people another
+// issuer knows (THREATS T-39). Every decision about a target passes through it.
+func ofIssuer(issuer *upstream.Issuer) func(tenant.Target, *tenant.Refusal) (tenant.Target, *tenant.Refusal) {
+	return func(to tenant.Target, no *tenant.Refusal) (tenant.Target, *tenant.Refusal) {
+		if no == nil {
+			no = to.At(issuer.Configured())
+		}
+		if no == nil && issuer.Tenant != "" && to.Tenant.Label != issuer.Tenant {
+			no = &tenant.Refusal{Rule: "issuer.tenant", Got: to.URI, Want: "a site of tenant " + issuer.Tenant}
+		}
+		if no != nil {
+			return tenant.Target{}, no
+		}
+		return to, nil
 	}
-	return &tenant.Refusal{Rule: "issuer.tenant", Got: to.URI, Want: "a site of tenant " + issuer.Tenant}
 }
 
 // registered is a registered URI of the app at that issuer: with an issuer for

@@ -24,6 +24,7 @@ type bed struct {
 	now     time.Time
 	apps    []*tenant.App
 	tenants tenant.List
+	fault   fault // of the registry
 	keys    []seal.Key
 	door    *door
 	cookies map[string]string
@@ -87,7 +88,7 @@ func (b *bed) build() {
 	}
 	b.door = openDoor(b.T, setup{
 		upstream: http.HandlerFunc(b.provider), issuers: []string{"/"},
-		directory: &tenant.Directory{Apps: b.apps, Registry: b.tenants, Reserved: []string{"auth", "www"}, Door: []string{vectorIssuer}},
+		directory: &tenant.Directory{Apps: b.apps, Registry: b.registry(), Reserved: []string{"auth", "www"}, Door: []string{vectorIssuer}},
 		gateway: func(o *Options) {
 			o.Ring, o.LoginTTL, o.CodeTTL, o.Now = ring, time.Hour, 2*time.Minute, now
 			o.States = &b.states

@@ -91,7 +91,7 @@ func (g *Gateway) comeBack(w http.ResponseWriter, r *request, by way) (b returne
 		return b, false
 	}
 	var no *tenant.Refusal
-	if b.to, no = by.askAgain(r.Context(), app, b.redirectURI, b.tenantID); no != nil {
+	if b.to, no = ofIssuer(b.issuer)(by.askAgain(r.Context(), app, b.redirectURI, b.tenantID)); no != nil {
 		g.refuse(w, r, http.StatusForbidden, page.UnknownTenant, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
 		return b, false
 	}

@@ -274,7 +274,13 @@ func (g *Gateway) refuseTarget(w *recorder, r *request, err error) {
 // refuse answers with a page of the door's own, never a redirect, and writes
 // one line that says which rule refused which value and what it expected. The
 // value is never a secret: whoever makes e sees to that.
+//
+// Where the registry could not look, it is 503 whatever else it would have been.
 func (g *Gateway) refuse(w http.ResponseWriter, r *request, status int, key string, e error) {
+	if couldNotLook(e) {
+		status, key = http.StatusServiceUnavailable, page.ProviderUnavailable
+		w.Header()["Retry-After"] = retryAfter
+	}
 	g.logRefusal(r, status, e)
 	page.Refuse(w, r.Request, status, page.Refusal{Key: key, Reference: r.id})
 }

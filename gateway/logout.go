@@ -47,10 +47,7 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		g.pass(w, r)
 		return
 	}
-	to, no := g.Directory.LogoutURI(r.Context(), app, uri)
-	if no == nil {
-		no = ofIssuer(to, issuer)
-	}
+	to, no := ofIssuer(issuer)(g.Directory.LogoutURI(r.Context(), app, uri))
 	if no != nil {
 		// "must NOT perform post-logout redirection if the
 		// post_logout_redirect_uri value … does not exactly match" (§3).
@@ -84,7 +81,7 @@ func (g *Gateway) isOurLogout(r *request, app *tenant.App, issuer *upstream.Issu
 	if err != nil || t.clientID != app.ClientID {
 		return false
 	}
-	_, no := g.Directory.AgainLogout(r.Context(), app, t.redirectURI, t.tenantID)
+	_, no := ofIssuer(issuer)(g.Directory.AgainLogout(r.Context(), app, t.redirectURI, t.tenantID))
 	return no == nil
 }
 

@@ -100,7 +100,7 @@ func (g *Gateway) authorizePushed(w http.ResponseWriter, r *request, app *tenant
 		g.refuseRequestURI(w, r, app, issuer, ps, err)
 		return
 	}
-	if _, no := g.Directory.Again(r.Context(), app, t.redirectURI, t.tenantID); no != nil {
+	if _, no := ofIssuer(issuer)(g.Directory.Again(r.Context(), app, t.redirectURI, t.tenantID)); no != nil {
 		g.refuse(w, r, http.StatusForbidden, page.UnknownTenant, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
 		return
 	}

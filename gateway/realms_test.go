@@ -27,6 +27,7 @@ type realmsBed struct {
 	last    *http.Request
 	body    string
 	tenants tenant.List
+	fault   fault // of the registry
 }
 
 func openRealms(t *testing.T) *realmsBed { return openRealmsWith(t, func(*upstream.Options) {}) }
@@ -44,7 +45,7 @@ func openRealmsWith(t *testing.T, options func(*upstream.Options)) *realmsBed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	directory := &tenant.Directory{Registry: b.tenants, Door: []string{testOrigin}, Apps: []*tenant.App{{
+	directory := &tenant.Directory{Registry: failing{b.tenants, &b.fault}, Door: []string{testOrigin}, Apps: []*tenant.App{{
 		Name: "shop", ClientID: "shop", Mode: tenant.Transparent, Type: tenant.Confidential, Site: site,
 		Callbacks: []string{"/cb"}, Logouts: []string{"/"}, Issuer: "/realms/{tenant}",
 		RegisteredRedirectURI: testOrigin + "/onedoor/callback/realms/{tenant}",
@@ -196,7 +197,10 @@ func TestATenantThatGoesInTheMiddleOpensNothing(t *testing.T) {
 	var asks, goes atomic.Int64
 	b := openRealmsWith(t, func(o *upstream.Options) {
 		active := o.Tenant
-		o.Tenant = func(ctx context.Context, label string) bool { return asks.Add(1) <= goes.Load() && active(ctx, label) }
+		o.Tenant = func(ctx context.Context, label, issuer string) (bool, error) {
+			ok, err := active(ctx, label, issuer)
+			return ok && asks.Add(1) <= goes.Load(), err
+		}
 	})
 	goes.Store(1 << 40)
 	b.get(realmHost, "/realms/acme/.well-known/openid-configuration")

@@ -17,8 +17,23 @@ func (g *Gateway) refuseAndReturn(w http.ResponseWriter, r *request, key string,
 	page.Refuse(w, r.Request, http.StatusBadRequest, page.Refusal{Key: key, Reference: r.id, BackURL: to.Site()})
 }
 
-// refuseJSON answers a back channel request (RFC 6749 §5.2).
+// couldNotLook says whether a refusal is the registry's own failure.
+func couldNotLook(e error) bool {
+	var no *tenant.Refusal
+	return errors.As(e, &no) && no.CouldNotLook()
+}
+
+// refuseJSON answers a back channel request (RFC 6749 §5.2). Where the registry
+// could not look, a code or a redirect URI may be good all the same: the app is
+// to ask again, and not to take it for spent.
 func (g *Gateway) refuseJSON(w http.ResponseWriter, r *request, e *oidc.Error) {
+	if couldNotLook(e) {
+		e = &oidc.Error{
+			Status: http.StatusServiceUnavailable, Code: oidc.TemporarilyUnavailable, Rule: e.Rule,
+			Description: "the tenants cannot be looked up at the moment", Cause: e.Cause,
+		}
+		w.Header()["Retry-After"] = retryAfter
+	}
 	g.logRefusal(r, status(e), e)
 	e.WriteJSON(w)
 }

@@ -69,9 +69,8 @@ func (g *Gateway) refuseRelay(w http.ResponseWriter, r *request, no *tenant.Refu
 		g.refuse(w, r, http.StatusNotFound, page.NotFound, no)
 	case errors.Is(cause, tenant.ErrUnknown):
 		g.refuse(w, r, http.StatusNotFound, page.UnknownTenant, no)
-	default: // the registry could not look
-		w.Header()["Retry-After"] = retryAfter
-		g.refuse(w, r, http.StatusServiceUnavailable, page.Internal, no)
+	default: // the registry could not look: refuse says 503
+		g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, no)
 	}
 }
 

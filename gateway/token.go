@@ -88,7 +88,7 @@ func (g *Gateway) redeem(r *request, app *tenant.App, issuer *upstream.Issuer, p
 		// values are identical" (RFC 6749 §4.1.3). The provider saw ours only.
 		return nil, invalid("code.redirect_uri", nil)
 	}
-	if _, no := g.Directory.Again(r.Context(), app, uri, t.tenantID); no != nil {
+	if _, no := ofIssuer(issuer)(g.Directory.Again(r.Context(), app, uri, t.tenantID)); no != nil {
 		return nil, invalid(no.Rule, no)
 	}
 	ours := append(make(oidc.Params, 0, 3), oidc.Param{Name: "code", Value: t.code}, oidc.Param{Name: "redirect_uri", Value: registered(app.RegisteredRedirectURI, issuer)})

@@ -139,6 +139,17 @@ func (t Target) Parameters() oidc.Params {
 	return ps
 }
 
+// At refuses a target whose tenant belongs to another issuer than the one that
+// was asked, a path of provider.issuers: people of one issuer are nobody at
+// another, and a code of one is none of its tenant's (RFC 9700 §4.4).
+func (t Target) At(issuer string) *Refusal {
+	want := t.Tenant.Issuer
+	if want == "" || issuer == "" || want == issuer || want == strings.Replace(issuer, placeholder, t.Tenant.Label, 1) {
+		return nil
+	}
+	return refuse("tenant.issuer", issuer, "the issuer "+want+" of tenant "+t.Tenant.Label, ErrUnknown)
+}
+
 // Again looks a target up once more, from what a sealed value says: the same
 // URI for the same tenant. A label that was given to another tenant in between
 // is refused.

@@ -69,6 +69,9 @@ func (d *Directory) Relay(ctx context.Context, raw string) (Relayed, *Refusal) {
 		}
 	}
 	to := Target{App: app, Tenant: t}
+	if no := to.At(app.Issuer); no != nil {
+		return Relayed{}, no
+	}
 	if !isReturn {
 		to.URI = onSite(app, t, app.Callbacks[0])
 		return Relayed{Target: to, Callback: true, Query: query}, nil

@@ -41,6 +41,10 @@ type Tenant struct {
 
 	// Parameters are added to the tenant's authorization requests.
 	Parameters map[string]string
+
+	// Issuer is the issuer that knows the tenant's people, as provider.issuers
+	// spells it or with the label in the place of {tenant}; "" for any.
+	Issuer string
 }
 
 // ErrUnknown is what a Registry says of a tenant that it does not have.
@@ -194,6 +198,12 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.err }
 
+// CouldNotLook says that it is the registry's failure and not the caller's:
+// the tenant may well be there, and asking later may help.
+func (r *Refusal) CouldNotLook() bool {
+	return r.err != nil && !errors.Is(r.err, ErrUnknown) && !errors.Is(r.err, ErrNotRelayed)
+}
+
 // refuse makes a Refusal. What a refused address holds behind its "?" stays out
 // of the log: it may be somebody's code.
 func refuse(rule, got, want string, err error) *Refusal {
@@ -217,10 +227,17 @@ func (d *Directory) App(clientID, issuer string) *App {
 	return nil
 }
 
-// Active says whether a label is an active tenant's at this moment.
-func (d *Directory) Active(ctx context.Context, label string) bool {
-	_, no := d.active(ctx, label)
-	return no == nil
+// Active says whether a label is, at this moment, an active tenant's that may
+// log in at the issuer. An error means that the registry could not look.
+func (d *Directory) Active(ctx context.Context, label, issuer string) (bool, error) {
+	t, no := d.active(ctx, label)
+	if no == nil {
+		no = Target{Tenant: t}.At(issuer)
+	}
+	if no != nil && no.CouldNotLook() {
+		return false, no
+	}
+	return no == nil, nil
 }
 
 // active asks the registry for a tenant that may be sent browsers now. Unknown

@@ -253,3 +253,29 @@ func FuzzRelay(f *testing.F) {
 		}
 	})
 }
+
+func TestATenantOfAnotherIssuerHasNoRelay(t *testing.T) {
+	d, ctx := shop(t), context.Background()
+	for _, tt := range []struct {
+		app, tenant string
+		ok          bool
+	}{
+		{"/realms/shop", "", true},
+		{"/realms/shop", "/realms/shop", true},
+		{"/realms/shop", "/realms/other", false},
+		{"/realms/{tenant}", "/realms/{tenant}", true},
+		{"/realms/{tenant}", "/realms/acme", true},
+		{"/realms/{tenant}", "/realms/globex", false},
+	} {
+		d.Apps[0].Issuer, d.Registry = tt.app, List{{ID: "1", Label: "acme", Status: Active, Issuer: tt.tenant}}
+		for _, path := range []string{"/tenants/acme/callback?code=a", "/tenants/acme/returnto/x"} {
+			_, no := d.Relay(ctx, path)
+			if (no == nil) != tt.ok || (no != nil && no.Rule != "tenant.issuer") {
+				t.Errorf("%s of an app at %s, for a tenant of %q: %v", path, tt.app, tt.tenant, no)
+			}
+		}
+		if active, err := d.Active(ctx, "acme", tt.app); active != tt.ok || err != nil {
+			t.Errorf("at %s, a tenant of %q: active %v, %v", tt.app, tt.tenant, active, err)
+		}
+	}
+}

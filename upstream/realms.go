@@ -89,7 +89,13 @@ func (p *Provider) realmOf(path string) (t template, label string, ok bool) {
 // nothing is, or where what is there has grown old. Many callers at once ask
 // once; those that have something do not wait.
 func (p *Provider) realm(t template, label string) (*snapshot, error) {
-	if p.o.Tenant == nil || !p.o.Tenant(context.Background(), label) {
+	if p.o.Tenant == nil {
+		return nil, fmt.Errorf("%w: %q", ErrNoTenant, label)
+	}
+	switch active, err := p.o.Tenant(context.Background(), label, t.text); {
+	case err != nil:
+		return nil, err
+	case !active:
 		return nil, fmt.Errorf("%w: %q", ErrNoTenant, label)
 	}
 	path := t.before + label + t.after

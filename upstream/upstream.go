@@ -26,9 +26,10 @@ type Options struct {
 	PublicOrigin string       // every request carries it, so that a login has one view of the world
 	Issuers      []string     // issuer paths under the public origin; {tenant} for one of each tenant
 
-	// Tenant says whether a label is an active tenant's. It is asked for the
-	// issuers with {tenant}; without it there are none.
-	Tenant func(ctx context.Context, label string) bool
+	// Tenant says whether a label is an active tenant's that may log in at the
+	// issuer, a path of Issuers. It is asked for those with {tenant}; without it
+	// there are none. An error means that nobody could look.
+	Tenant func(ctx context.Context, label, issuer string) (bool, error)
 
 	Kind   Kind   // which provider it is; "" to recognise it from its metadata
 	CAFile string // private CA of the upstream; "" for the system's

@@ -411,7 +411,7 @@ func TestATenantsIssuerHasEndpointsOfItsOwn(t *testing.T) {
 		}
 		fmt.Fprintf(w, `{"issuer":"%s%s/","authorization_endpoint":"%[1]s/application/o/authorize/","token_endpoint":"%[1]s/application/o/token/"}`, public, slug)
 	})
-	p := startWith(t, f.URL, Options{Issuers: []string{"/application/o/{tenant}/"}, Tenant: func(context.Context, string) bool { return true }})
+	p := startWith(t, f.URL, Options{Issuers: []string{"/application/o/{tenant}/"}, Tenant: func(context.Context, string, string) (bool, error) { return true, nil }})
 	if i, err := p.Issuer("/application/o/acme/"); err == nil || !strings.Contains(err.Error(), "not below it") {
 		t.Errorf("%v, %v", i, err)
 	}

@@ -55,9 +55,10 @@ func (d *door) configure(ctx context.Context, cfg *config.Config, before *config
 // registry knows the tenants: those of the file.
 func (d *door) registry(cfg *config.Config) tenant.Registry { return cfg.Registry() }
 
-// active says whether a label is an active tenant's at this moment.
-func (d *door) active(ctx context.Context, label string) bool {
-	return d.current.Load().directory.Active(ctx, label)
+// active says whether a label is, at this moment, an active tenant's that may
+// log in at the issuer.
+func (d *door) active(ctx context.Context, label, issuer string) (bool, error) {
+	return d.current.Load().directory.Active(ctx, label, issuer)
 }
 
 // provided is the provider that a configuration names, and what runs of it.
