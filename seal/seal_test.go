@@ -90,7 +90,7 @@ func TestEachPurposeHasAKeyOfItsOwn(t *testing.T) {
 	nonce := make([]byte, 24)
 	seen := map[string]Purpose{}
 	for _, p := range purposes {
-		text := string(r.keys[0].aeads[p].Seal(nil, nonce, []byte("value"), nil))
+		text := string(r.current.Load().list[0].aeads[p].Seal(nil, nonce, []byte("value"), nil))
 		if other, ok := seen[text]; ok {
 			t.Errorf("%s and %s share a key", p, other)
 		}
