@@ -113,9 +113,9 @@ func (b *Box) key(name string) *boxKey {
 	return nil
 }
 
-// Encrypt encrypts a value for a place, such as "secrets/seal/7": taken to
-// another place, it does not decrypt.
-func (b *Box) Encrypt(place string, value []byte) string {
+// Seal encrypts a value for a place, such as "secrets/seal/7": taken to
+// another place, it does not open.
+func (b *Box) Seal(place string, value []byte) string {
 	if b == nil {
 		return base64.StdEncoding.EncodeToString(value)
 	}
@@ -126,9 +126,9 @@ func (b *Box) Encrypt(place string, value []byte) string {
 	return boxPrefix + k.name + ":" + base64.RawURLEncoding.EncodeToString(out)
 }
 
-// Decrypt gives back the value. The error is ErrOtherKey, with the name of the
+// Open gives back the value. The error is ErrOtherKey, with the name of the
 // key that is needed, or ErrDamaged.
-func (b *Box) Decrypt(place, text string) ([]byte, error) {
+func (b *Box) Open(place, text string) ([]byte, error) {
 	rest, encrypted := strings.CutPrefix(text, boxPrefix)
 	if !encrypted {
 		value, err := base64.StdEncoding.DecodeString(text)
@@ -153,7 +153,7 @@ func (b *Box) Decrypt(place, text string) ([]byte, error) {
 	return value, nil
 }
 
-// Current says whether a value is encrypted as Encrypt would do it now: under
+// Current says whether a value is encrypted as Seal would do it now: under
 // the first key, or with a nil Box not at all.
 func (b *Box) Current(text string) bool {
 	rest, encrypted := strings.CutPrefix(text, boxPrefix)

@@ -29,15 +29,15 @@ func box(t testing.TB, keys ...[]byte) *Box {
 func TestABoxGivesBackWhatItEncrypted(t *testing.T) {
 	secret := bytes.Repeat([]byte("private"), 9)
 	for name, b := range map[string]*Box{"one key": box(t, counting(0)), "two keys": box(t, counting(0), counting(100)), "no box": nil} {
-		text := b.Encrypt("secrets/seal/1", secret)
-		got, err := b.Decrypt("secrets/seal/1", text)
+		text := b.Seal("secrets/seal/1", secret)
+		got, err := b.Open("secrets/seal/1", text)
 		if err != nil || !bytes.Equal(got, secret) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 		if encrypted := strings.HasPrefix(text, "box1:"); encrypted != (b != nil) || !b.Current(text) {
 			t.Errorf("%s: %s", name, text)
 		}
-		if b != nil && b.Encrypt("secrets/seal/1", secret) == text {
+		if b != nil && b.Seal("secrets/seal/1", secret) == text {
 			t.Errorf("%s: the same text twice", name)
 		}
 	}
@@ -45,7 +45,7 @@ func TestABoxGivesBackWhatItEncrypted(t *testing.T) {
 
 func TestAValueOpensInItsOwnPlaceOnly(t *testing.T) {
 	b := box(t, counting(0))
-	text := b.Encrypt("secrets/seal/1", []byte("secret"))
+	text := b.Seal("secrets/seal/1", []byte("secret"))
 	flipped := []byte(text)
 	flipped[len(text)-2] ^= 1
 	for name, c := range map[string][2]string{
@@ -56,7 +56,7 @@ func TestAValueOpensInItsOwnPlaceOnly(t *testing.T) {
 		"not base64":      {"secrets/seal/1", "?"},
 		"another version": {"secrets/seal/1", "box2" + text[4:]},
 	} {
-		if got, err := b.Decrypt(c[0], c[1]); !errors.Is(err, ErrDamaged) || got != nil {
+		if got, err := b.Open(c[0], c[1]); !errors.Is(err, ErrDamaged) || got != nil {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
@@ -64,21 +64,21 @@ func TestAValueOpensInItsOwnPlaceOnly(t *testing.T) {
 
 func TestTheFirstKeyEncryptsAndEveryKeyDecrypts(t *testing.T) {
 	before, between, after := box(t, counting(0)), box(t, counting(100), counting(0)), box(t, counting(100))
-	text := before.Encrypt("p", []byte("secret"))
-	if got, err := between.Decrypt("p", text); err != nil || string(got) != "secret" || between.Current(text) {
+	text := before.Seal("p", []byte("secret"))
+	if got, err := between.Open("p", text); err != nil || string(got) != "secret" || between.Current(text) {
 		t.Errorf("%q, %v, current %t", got, err, between.Current(text))
 	}
-	if _, err := after.Decrypt("p", text); !errors.Is(err, ErrOtherKey) || !strings.Contains(err.Error(), before.Name()) {
+	if _, err := after.Open("p", text); !errors.Is(err, ErrOtherKey) || !strings.Contains(err.Error(), before.Name()) {
 		t.Errorf("without its key: %v", err)
 	}
-	if got, err := after.Decrypt("p", between.Encrypt("p", []byte("secret"))); err != nil || string(got) != "secret" {
+	if got, err := after.Open("p", between.Seal("p", []byte("secret"))); err != nil || string(got) != "secret" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := (*Box)(nil).Decrypt("p", text); !errors.Is(err, ErrOtherKey) {
+	if _, err := (*Box)(nil).Open("p", text); !errors.Is(err, ErrOtherKey) {
 		t.Errorf("without any: %v", err)
 	}
-	plain := (*Box)(nil).Encrypt("p", []byte("secret"))
-	if got, err := after.Decrypt("p", plain); err != nil || string(got) != "secret" || after.Current(plain) {
+	plain := (*Box)(nil).Seal("p", []byte("secret"))
+	if got, err := after.Open("p", plain); err != nil || string(got) != "secret" || after.Current(plain) {
 		t.Errorf("from before there was a key: %q, %v", got, err)
 	}
 	if _, err := NewBox(counting(0), counting(0)); err == nil {
@@ -121,7 +121,7 @@ func FuzzBoxDecrypt(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if got, err := b.Decrypt("p", text); err == nil && strings.HasPrefix(text, boxPrefix) {
+		if got, err := b.Open("p", text); err == nil && strings.HasPrefix(text, boxPrefix) {
 			t.Errorf("%q decrypts to %q", text, got)
 		}
 	})
