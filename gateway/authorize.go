@@ -17,6 +17,7 @@ import (
 // on to the provider. Requests of clients that are no app of ours, or of one in
 // relay mode, go on as they came.
 func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.Issuer) {
+	r.event.Leg = LegAuthorize
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		g.methodNotAllowed(w, r, "GET, POST")
 		return
@@ -38,10 +39,12 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.I
 	}
 	app, issuer := g.app(iss, ps.Get("client_id"))
 	if app == nil || app.Mode != tenant.Transparent {
+		g.notePassing(r, app, ps)
 		f.restore(r)
 		g.pass(w, r)
 		return
 	}
+	r.event.App = app.Name
 	if ps.Get("request_uri") != "" {
 		g.authorizePushed(w, r, app, issuer, ps)
 		return
@@ -62,6 +65,7 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.I
 		return
 	}
 	t := g.begin(app, to, issuer, ps)
+	g.noteBegun(r, &t)
 	next, bad := g.toProvider(r, app, to, issuer, ps, &t)
 	if bad != nil {
 		g.answerError(w, r, to, issuer, ps, bad)
@@ -100,6 +104,7 @@ func (g *Gateway) checkTarget(r *request, app *tenant.App, issuer *upstream.Issu
 	if no != nil {
 		return tenant.Target{}, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Description: "redirect_uri is not registered for this client", Cause: no}
 	}
+	r.event.noteTarget(to)
 	return to, nil
 }
 

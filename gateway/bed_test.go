@@ -29,8 +29,10 @@ type bed struct {
 	door    *door
 	cookies map[string]string
 	states  memory
+	observe func(*Event)
 
 	metadata string // of the provider, on PKCE
+	down     bool   // the provider hangs up
 
 	mu      sync.Mutex
 	seen    []recorded
@@ -91,7 +93,7 @@ func (b *bed) build() {
 		directory: &tenant.Directory{Apps: b.apps, Registry: b.registry(), Reserved: []string{"auth", "www"}, Door: []string{vectorIssuer}},
 		gateway: func(o *Options) {
 			o.Ring, o.LoginTTL, o.CodeTTL, o.Now = ring, time.Hour, 2*time.Minute, now
-			o.States = &b.states
+			o.States, o.Observe = &b.states, b.observe
 		},
 	})
 }
@@ -110,6 +112,9 @@ func (b *bed) provider(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seen = append(b.seen, recorded{r.URL.Path, r.URL.RawQuery, string(body), r.Header.Clone()})
+	if b.down {
+		panic(http.ErrAbortHandler)
+	}
 	query, _ := url.ParseQuery(r.URL.RawQuery)
 	form, _ := url.ParseQuery(string(body))
 	page := func(status int) {

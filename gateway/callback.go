@@ -29,6 +29,7 @@ func (g *Gateway) callback(w http.ResponseWriter, r *request) {
 	if !ok {
 		return
 	}
+	r.event.ProviderError = oidc.KnownCode(b.params.Get("error"))
 	if bad := checkResponse(r, b.issuer, b.params, &b.transaction); bad != nil {
 		g.refuse(w, r, http.StatusBadRequest, page.InvalidState, bad)
 		return
@@ -85,16 +86,19 @@ func (g *Gateway) comeBack(w http.ResponseWriter, r *request, by way) (b returne
 		g.refuse(w, r, http.StatusBadRequest, by.refused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.seal", Cause: err})
 		return b, false
 	}
+	g.noteLogin(r, &b.transaction)
 	app := g.Directory.App(b.clientID, b.issuer.Configured())
 	if app == nil || app.Mode != tenant.Transparent {
 		g.refuse(w, r, http.StatusBadRequest, page.InvalidClient, &oidc.Error{Code: oidc.InvalidClient, Rule: "client.gone"})
 		return b, false
 	}
+	r.event.App = app.Name
 	var no *tenant.Refusal
 	if b.to, no = ofIssuer(b.issuer)(by.askAgain(r.Context(), app, b.redirectURI, b.tenantID)); no != nil {
 		g.refuse(w, r, http.StatusForbidden, page.UnknownTenant, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
 		return b, false
 	}
+	r.event.noteTarget(b.to)
 	if err != nil {
 		g.refuseAndReturn(w, r, by.tooLate, b.to, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.expired", Cause: err})
 		return b, false

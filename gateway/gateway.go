@@ -38,6 +38,12 @@ type Options struct {
 	Exposed      []string      // private paths of the provider that are open all the same
 	Log          *slog.Logger
 	Now          func() time.Time
+
+	// Observe is told of each request when it has been answered, by the
+	// goroutine that answered it: it must be quick. nil costs nothing.
+	Observe func(*Event)
+	// InFlight counts the requests that are being answered; nil: nobody asks.
+	InFlight *atomic.Int64
 }
 
 // Gateway is the door.
@@ -81,6 +87,7 @@ type request struct {
 	endpoint            upstream.Endpoint
 
 	ownCORS bool // the door has said which scripts may read the answer
+	event   Event
 
 	// modify, where set, changes the provider's answer before it is sent on.
 	modify func(*http.Response) error
@@ -96,7 +103,12 @@ func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
 			id [1]string
 		}{request{Request: hr, id: newID(), log: g.Log}, recorder{ResponseWriter: w}, [1]string{}}
 		r, seen := &visit.request, &visit.recorder
-		defer g.finish(seen, r, g.Now())
+		r.event.Time = g.Now()
+		if g.InFlight != nil {
+			g.InFlight.Add(1)
+			defer g.InFlight.Add(-1)
+		}
+		defer g.finish(seen, r)
 		visit.id[0] = r.id
 		w.Header()["X-Request-Id"] = visit.id[:]
 		if err := r.readTarget(); err != nil {
@@ -121,7 +133,7 @@ func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
 func (g *Gateway) dispatch(w *recorder, r *request) {
 	switch {
 	case strings.HasPrefix(r.path, "/tenants/"), isAppRelay(r.path):
-		r.route = "relay"
+		r.route, r.event.Leg = "relay", LegRelay
 		g.relay(w, r)
 		return
 	case strings.HasPrefix(r.path, "/onedoor/"):
@@ -205,11 +217,11 @@ func (g *Gateway) own(w *recorder, r *request) {
 	if r.caller.Origin == g.PublicOrigin {
 		switch {
 		case at(r.path, callbackPath):
-			r.route = "callback"
+			r.route, r.event.Leg = "callback", LegCallback
 			g.callback(w, r)
 			return
 		case at(r.path, logoutPath):
-			r.route = "logout"
+			r.route, r.event.Leg = "logout", LegLoggedOut
 			g.loggedOut(w, r)
 			return
 		}
@@ -289,8 +301,13 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *request, status int, key stri
 type rule struct{ name, got, want string }
 
 func (e rule) Error() string {
-	if len(e.got) > 300 {
-		e.got = e.got[:300] + "…"
+	return fmt.Sprintf("%s: %q, expected %s", e.name, shorten(e.got), e.want)
+}
+
+// shorten cuts a value for the log.
+func shorten(s string) string {
+	if len(s) > 300 {
+		return s[:300] + "…"
 	}
-	return fmt.Sprintf("%s: %q, expected %s", e.name, e.got, e.want)
+	return s
 }

@@ -16,6 +16,7 @@ import (
 // a sealed state in the place of the app's. Without a post_logout_redirect_uri
 // there is nothing to do.
 func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.Issuer) {
+	r.event.Leg = LegLogout
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		g.methodNotAllowed(w, r, "GET, POST")
 		return
@@ -28,6 +29,7 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 	ps := f.params
 	uri := ps.Get("post_logout_redirect_uri")
 	if uri == "" && ps.Count("post_logout_redirect_uri") < 2 {
+		r.event.Leg = "" // nobody comes back from it
 		f.restore(r)
 		g.pass(w, r)
 		return
@@ -38,10 +40,12 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		return
 	}
 	if app == nil {
+		r.event.Leg = ""
 		f.restore(r)
 		g.pass(w, r)
 		return
 	}
+	r.event.App = app.Name
 	if g.isOurLogout(r, app, issuer, ps) {
 		f.restore(r)
 		g.pass(w, r)
@@ -54,8 +58,10 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
 		return
 	}
+	r.event.noteTarget(to)
 	t := newTransaction(g.Ring)
 	t.clientID, t.redirectURI, t.tenantID = app.ClientID, to.URI, to.Tenant.ID
+	g.noteBegun(r, &t)
 	if t.state, t.hasState = ps.Lookup("state"); len(t.state) > maxState {
 		g.refuse(w, r, http.StatusBadRequest, page.LogoutRefused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.size"})
 		return

@@ -21,6 +21,7 @@ const requestURN = "urn:ietf:params:oauth:request_uri:"
 // answer is sealed, with the client and the transaction in it: a handle that
 // another client pushed, or that we did not hand out, is refused by us already.
 func (g *Gateway) pushed(w http.ResponseWriter, r *request, iss []*upstream.Issuer) {
+	r.event.Leg = LegPushed
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		g.refuseJSON(w, r, &oidc.Error{Status: http.StatusMethodNotAllowed, Code: oidc.InvalidRequest, Rule: "par.method", Description: "use POST"}) // RFC 9126 §2.3
@@ -32,6 +33,7 @@ func (g *Gateway) pushed(w http.ResponseWriter, r *request, iss []*upstream.Issu
 		return
 	}
 	if app == nil {
+		g.notePassing(r, nil, nil)
 		f.restore(r)
 		g.pass(w, r)
 		return
@@ -54,6 +56,7 @@ func (g *Gateway) pushed(w http.ResponseWriter, r *request, iss []*upstream.Issu
 		return
 	}
 	t := g.begin(app, to, issuer, ps)
+	g.noteBegun(r, &t)
 	next, bad := g.toProvider(r, app, to, issuer, ps, &t)
 	if bad != nil {
 		g.refuseJSON(w, r, bad)
@@ -96,14 +99,17 @@ func (g *Gateway) authorizePushed(w http.ResponseWriter, r *request, app *tenant
 	}
 	handle, ours := strings.CutPrefix(ps.Get("request_uri"), requestURN)
 	t, err := g.openTransaction(seal.Pushed, issuer, handle)
+	g.noteLogin(r, &t)
 	if !ours || err != nil || t.clientID != app.ClientID {
 		g.refuseRequestURI(w, r, app, issuer, ps, err)
 		return
 	}
-	if _, no := ofIssuer(issuer)(g.Directory.Again(r.Context(), app, t.redirectURI, t.tenantID)); no != nil {
+	to, no := ofIssuer(issuer)(g.Directory.Again(r.Context(), app, t.redirectURI, t.tenantID))
+	if no != nil {
 		g.refuse(w, r, http.StatusForbidden, page.UnknownTenant, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
 		return
 	}
+	r.event.noteTarget(to)
 	if t.bound {
 		g.bind(w, r, &t)
 	}

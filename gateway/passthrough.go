@@ -30,6 +30,9 @@ func (g *Gateway) pass(w http.ResponseWriter, r *request) {
 		r.Body = sent
 	}
 	own := maps.Clone(w.Header())
+	if g.Observe != nil {
+		r.event.Asked = g.Now()
+	}
 	proxy := httputil.ReverseProxy{
 		// Rewrite, not Director: with a Director the client deletes our headers
 		// by naming them in Connection (THREATS T-50).
@@ -72,6 +75,7 @@ func (g *Gateway) rewrite(out *http.Request, r *request) {
 // pass: the provider speaks of the public origin.
 func (g *Gateway) receive(w http.ResponseWriter, r *request, resp *http.Response) error {
 	h := resp.Header
+	g.noteAnswer(r, resp)
 	delete(h, "X-Request-Id") // ours is set
 	delete(h, "Alt-Svc")      // speaks of the provider's own ports
 	for i, c := range h["Set-Cookie"] {
@@ -107,6 +111,7 @@ func dropCORS(h http.Header) {
 
 // failed answers where the provider did not.
 func (g *Gateway) failed(w http.ResponseWriter, r *request, err error, theirs bool) {
+	g.noteAnswer(r, nil)
 	var timeout net.Error
 	var large *http.MaxBytesError
 	switch {

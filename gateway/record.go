@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
-	"time"
 
 	"onedoor/page"
 )
@@ -62,13 +61,15 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // as nginx has it.
 const clientGone = 499
 
-// finish catches what panicked and writes the request's one line.
-func (g *Gateway) finish(w *recorder, r *request, start time.Time) {
+// finish catches what panicked, writes the request's one line and tells the
+// observer.
+func (g *Gateway) finish(w *recorder, r *request) {
 	p := recover()
 	aborted, _ := p.(error)
 	if p != nil && !errors.Is(aborted, http.ErrAbortHandler) {
 		r.log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.String("request_id", r.id),
 			slog.String("error", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+		r.event.Rule = "internal"
 		if w.status == 0 {
 			page.Refuse(w, r.Request, http.StatusInternalServerError, page.Refusal{Key: page.Internal, Reference: r.id})
 			p = nil
@@ -82,7 +83,13 @@ func (g *Gateway) finish(w *recorder, r *request, start time.Time) {
 			w.status = clientGone
 		}
 	}
-	g.line(w, r, start)
+	e := &r.event
+	e.Duration = g.Now().Sub(e.Time)
+	g.line(w, r)
+	if g.Observe != nil {
+		e.Request, e.Route, e.Method, e.Status = r.id, r.route, r.Method, w.status
+		g.Observe(e)
+	}
 	if p != nil {
 		panic(p)
 	}
@@ -90,7 +97,7 @@ func (g *Gateway) finish(w *recorder, r *request, start time.Time) {
 
 // line writes what was asked and answered. It has no query, no header and no
 // body: those hold codes, states, tokens and cookies (THREATS rule 18).
-func (g *Gateway) line(w *recorder, r *request, start time.Time) {
+func (g *Gateway) line(w *recorder, r *request) {
 	level := slog.LevelInfo
 	if r.route == "health" {
 		level = slog.LevelDebug // asked every few seconds
@@ -106,5 +113,5 @@ func (g *Gateway) line(w *recorder, r *request, start time.Time) {
 	r.log.LogAttrs(ctx, level, "request",
 		slog.String("request_id", r.id), slog.String("method", r.Method), slog.String("route", r.route),
 		slog.String("path", path), slog.Int("status", w.status),
-		slog.Float64("duration_ms", float64(g.Now().Sub(start).Microseconds())/1000), slog.Int64("bytes", w.bytes))
+		slog.Float64("duration_ms", float64(r.event.Duration.Microseconds())/1000), slog.Int64("bytes", w.bytes))
 }

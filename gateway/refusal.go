@@ -42,30 +42,17 @@ func (g *Gateway) refuseJSON(w http.ResponseWriter, r *request, e *oidc.Error) {
 // it got, what was expected and how near it was. No value of a code, a state or
 // a credential is ever in it: causes hold redirect URIs, labels and paths.
 func (g *Gateway) logRefusal(r *request, status int, e error) {
-	attrs := []slog.Attr{slog.String("request_id", r.id), slog.Int("status", status)}
-	var (
-		wire *oidc.Error
-		no   *tenant.Refusal
-		own  rule
-	)
-	if errors.As(e, &wire) {
-		attrs = append(attrs, slog.String("rule", wire.Rule), slog.String("error", wire.Code))
+	n := &r.event
+	n.noteRefusal(status, e)
+	attrs := []slog.Attr{slog.String("request_id", r.id), slog.Int("status", status), slog.String("rule", n.Rule)}
+	if wire := (*oidc.Error)(nil); errors.As(e, &wire) {
+		attrs = append(attrs, slog.String("error", wire.Code))
 	}
-	switch {
-	case errors.As(e, &no):
-		if wire == nil {
-			attrs = append(attrs, slog.String("rule", no.Rule))
-		}
-		attrs = append(attrs, slog.String("got", no.Got), slog.String("want", no.Want))
-		if cause := no.Unwrap(); cause != nil && !errors.Is(cause, tenant.ErrUnknown) && !errors.Is(cause, tenant.ErrNotRelayed) {
-			attrs = append(attrs, slog.String("cause", cause.Error()))
-		}
-	case errors.As(e, &own):
-		attrs = append(attrs, slog.String("rule", own.name), slog.String("got", own.got), slog.String("want", own.want))
-	case wire != nil && wire.Cause != nil:
-		attrs = append(attrs, slog.String("cause", wire.Cause.Error()))
-	case wire == nil && e != nil:
-		attrs = append(attrs, slog.String("cause", e.Error()))
+	if n.Got != "" || n.Want != "" {
+		attrs = append(attrs, slog.String("got", n.Got), slog.String("want", n.Want))
+	}
+	if n.Cause != "" {
+		attrs = append(attrs, slog.String("cause", n.Cause))
 	}
 	level := slog.LevelWarn
 	if status >= http.StatusInternalServerError {

@@ -40,6 +40,7 @@ func (g *Gateway) relay(w http.ResponseWriter, r *request) {
 		g.refuseRelay(w, r, no)
 		return
 	}
+	g.noteResponse(r, &to)
 	status := http.StatusFound
 	switch {
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:

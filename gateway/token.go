@@ -19,6 +19,7 @@ import (
 // be burnt by a wrong secret: Go's client tries Basic first and then the body,
 // with one code.
 func (g *Gateway) token(w http.ResponseWriter, r *request, iss []*upstream.Issuer) {
+	r.event.Leg = LegToken
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		g.refuseJSON(w, r, &oidc.Error{Status: http.StatusMethodNotAllowed, Code: oidc.InvalidRequest, Rule: "token.method", Description: "use POST"})
@@ -29,7 +30,11 @@ func (g *Gateway) token(w http.ResponseWriter, r *request, iss []*upstream.Issue
 		g.refuseJSON(w, r, bad)
 		return
 	}
-	if app == nil || f.params.Get("grant_type") != "authorization_code" {
+	redeems := f.params.Get("grant_type") == "authorization_code"
+	if !redeems || r.event.App == "" {
+		r.event.Leg = "" // no part of a login of an app's
+	}
+	if app == nil || !redeems {
 		f.restore(r)
 		g.pass(w, r)
 		return
@@ -65,8 +70,10 @@ func (g *Gateway) backChannel(w http.ResponseWriter, r *request, iss []*upstream
 	}
 	app, issuer := g.app(iss, id)
 	if app == nil || app.Mode != tenant.Transparent {
+		g.noteRelayed(r, app, f.params)
 		return f, nil, nil, nil
 	}
+	r.event.App = app.Name
 	return f, app, issuer, nil
 }
 
@@ -76,6 +83,7 @@ func (g *Gateway) redeem(r *request, app *tenant.App, issuer *upstream.Issuer, p
 		return &oidc.Error{Code: oidc.InvalidGrant, Rule: rule, Description: "the authorization code is not valid for this request", Cause: cause}
 	}
 	t, err := g.openTransaction(seal.Code, issuer, ps.Get("code"))
+	g.noteLogin(r, &t)
 	if err != nil {
 		return nil, invalid("code.seal", err)
 	}
@@ -88,9 +96,11 @@ func (g *Gateway) redeem(r *request, app *tenant.App, issuer *upstream.Issuer, p
 		// values are identical" (RFC 6749 §4.1.3). The provider saw ours only.
 		return nil, invalid("code.redirect_uri", nil)
 	}
-	if _, no := ofIssuer(issuer)(g.Directory.Again(r.Context(), app, uri, t.tenantID)); no != nil {
+	to, no := ofIssuer(issuer)(g.Directory.Again(r.Context(), app, uri, t.tenantID))
+	if no != nil {
 		return nil, invalid(no.Rule, no)
 	}
+	r.event.noteTarget(to)
 	ours := append(make(oidc.Params, 0, 3), oidc.Param{Name: "code", Value: t.code}, oidc.Param{Name: "redirect_uri", Value: registered(app.RegisteredRedirectURI, issuer)})
 	switch verifier := ps.Get("code_verifier"); {
 	case t.pkce == pkceClient && verifier == "":
