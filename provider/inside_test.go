@@ -58,7 +58,7 @@ func TestAddressesAreCountedByNetwork(t *testing.T) {
 }
 
 func TestOnHTTPSCookiesBelongToTheHostAlone(t *testing.T) {
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

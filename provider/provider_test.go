@@ -60,7 +60,7 @@ func (l *lockedBuffer) String() string {
 
 func newWorld(t *testing.T, path string) *world {
 	t.Helper()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "onedoor.db"))
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "onedoor.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,7 +413,7 @@ func TestTheKeysOutliveTheProcess(t *testing.T) {
 }
 
 func TestABadIssuerIsRefused(t *testing.T) {
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"))
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

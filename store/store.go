@@ -1,6 +1,7 @@
-// Package store keeps what must outlive the process, in SQL: the embedded
-// provider's users, clients, grants, sessions and keys, and the keys that the
-// door seals with.
+// Package store keeps what must outlive the process, in SQL: the registry of
+// tenants with its audit log, the admin API's tokens, the keys that the door
+// seals with, and the embedded provider's users, clients, grants, sessions and
+// keys.
 //
 // It knows rows and nothing of protocols: grants and sessions hold a body that
 // is opaque here. What makes it safe is that a row is only written over the
@@ -46,7 +47,41 @@ type DB struct {
 	write *sql.DB
 	// Readers see the last commit and wait for nobody (WAL).
 	read *sql.DB
+
+	now        func() time.Time
+	restFor    int64 // seconds
+	maxTenants int64
+	box        Box
 }
+
+// Options are what a database is used with. Every zero has a meaning.
+type Options struct {
+	// RestFor is how long the label of a removed tenant cannot be anybody's.
+	// 0 is 90 days; less than 0 is no time at all.
+	RestFor time.Duration
+
+	// MaxTenants bounds the tenants that are there. 0 is 2,000,000.
+	MaxTenants int64
+
+	// Encryption, where there is one, seals keys and signing keys before they
+	// are written.
+	Encryption Box
+
+	// Now tells the time. Default time.Now.
+	Now func() time.Time
+}
+
+// Box encrypts what the database holds. The context says what a value is, so
+// that none opens in the place of another.
+type Box interface {
+	Seal(context string, plain []byte) string
+	Open(context, text string) ([]byte, error)
+}
+
+const (
+	defaultRest    = 90 * 24 * time.Hour
+	defaultTenants = 2_000_000
+)
 
 const (
 	readers = 4
@@ -59,7 +94,7 @@ const (
 
 // Open opens the SQLite file dsn names, creating it, readable by its owner
 // alone, where there is none, and brings its tables up to date.
-func Open(ctx context.Context, dsn string) (*DB, error) {
+func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	if scheme, _, ok := strings.Cut(dsn, "://"); ok && scheme != "file" {
 		return nil, fmt.Errorf("database %q: only SQLite files are known: give a path, such as onedoor.db", redact(dsn))
 	}
@@ -70,7 +105,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
-	db := &DB{}
+	db := newDB(o)
 	var err error
 	// The writer comes first: it creates the WAL, which readers may not.
 	if db.write, err = connect(ctx, path, 1, "_txlock=immediate&_pragma=journal_mode(wal)&_pragma=foreign_keys(1)"); err != nil {
@@ -83,6 +118,21 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		return nil, errors.Join(explain(path, err), db.Close())
 	}
 	return db, nil
+}
+
+func newDB(o Options) *DB {
+	db := &DB{now: o.Now, maxTenants: o.MaxTenants, box: o.Encryption}
+	if db.now == nil {
+		db.now = time.Now
+	}
+	if db.maxTenants == 0 {
+		db.maxTenants = defaultTenants
+	}
+	if o.RestFor == 0 {
+		o.RestFor = defaultRest
+	}
+	db.restFor = int64(max(o.RestFor, 0) / time.Second)
+	return db
 }
 
 // Close closes the database.
@@ -227,6 +277,15 @@ func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
 		return errors.Join(err, ignoreDone(tx.Rollback()))
 	}
 	return tx.Commit()
+}
+
+// snapshot runs f in a transaction that reads, and sees one moment.
+func (db *DB) snapshot(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := db.read.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(tx), ignoreDone(tx.Rollback()))
 }
 
 func ignoreDone(err error) error {

@@ -76,7 +76,7 @@ func startDemo(ctx context.Context, o demoOptions) (d *runningDemo, err error) {
 		return d, err
 	}
 	o.step("opening the database")
-	db, err := store.Open(ctx, string(cfg.Database))
+	db, err := store.Open(ctx, string(cfg.Database), store.Options{})
 	if err != nil {
 		return d, err
 	}

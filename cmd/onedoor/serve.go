@@ -39,7 +39,7 @@ func (c *serveCommand) Run(t *terminal) error {
 			s.Close() // those that a server took are closed already
 		}
 	}()
-	db, err := store.Open(t.ctx, string(cfg.Database))
+	db, err := store.Open(t.ctx, string(cfg.Database), store.Options{})
 	if err != nil {
 		return found(err, "the database holds the keys that logins are sealed with: give `database` a path that can be written")
 	}

@@ -16,13 +16,27 @@ import (
 	"onedoor/store"
 )
 
-// Run runs the suite. Each call of open opens the same database again, as
-// another process would; the first finds it empty.
-func Run(t *testing.T, open func(t *testing.T) *store.DB) {
+// Run runs the suite. Each call of open in one test opens the same database
+// again, as another process would; the first finds it empty.
+func Run(t *testing.T, open func(t *testing.T, o store.Options) *store.DB) {
 	for _, tt := range []struct {
 		name string
 		test func(*testing.T, *store.DB, *store.DB)
 	}{
+		{"tenants are kept, and written over the revision that was read", tenantsKept},
+		{"tenants are listed page by page", tenantsPaged},
+		{"a batch is all or nothing, and names its wrong rows", batchIsAllOrNothing},
+		{"a row that nobody could keep is refused", badRows},
+		{"the label of a removed tenant rests", labelRests},
+		{"of sixteen who add or change one tenant one gets through", oneNewTenant},
+		{"who follows the revisions misses nothing", nothingIsMissed},
+		{"the whole registry is read at one revision", wholeRegistry},
+		{"a domain is admitted once it is proven, and one tenant's", domainsAdmitted},
+		{"a domain is checked by one replica", domainsChecked},
+		{"every change is in the audit log, and no secret", auditLog},
+		{"admin tokens are kept as hashes", tokens},
+		{"sealing keys are added and removed", sealKeysChange},
+		{"a change is heard of within a second", watch},
 		{"users are kept, and their names are one person's", users},
 		{"clients are kept with their lists", clients},
 		{"of sixteen who redeem one code one gets through", oneCode},
@@ -37,8 +51,10 @@ func Run(t *testing.T, open func(t *testing.T) *store.DB) {
 		{"everybody gets the same signing keys", signingKeys},
 		{"what expired is pruned, and nothing else", prune},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t), open(t)) })
+		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t, store.Options{}), open(t, store.Options{})) })
 	}
+	few := store.Options{RestFor: -1, MaxTenants: 3}
+	t.Run("a rested label is free, for another ID", func(t *testing.T) { labelIsFreeAgain(t, open(t, few), open(t, few)) })
 }
 
 const parallel = 16
@@ -291,7 +307,7 @@ func removeClient(t *testing.T, a, b *store.DB) {
 func sealKeys(t *testing.T, a, b *store.DB) {
 	ctx := t.Context()
 	var mu sync.Mutex
-	var all [][]seal.Key
+	var all [][]store.SealKey
 	race(t, a, b, nil, func(db *store.DB) error {
 		keys, err := db.SealKeys(ctx)
 		mu.Lock()

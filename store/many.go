@@ -1,0 +1,44 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+)
+
+// chunk is how many rows one statement writes or asks for: large enough that
+// an import is not all round trips, small enough for every database's bound on
+// parameters (SQLite 32,766; PostgreSQL 65,535).
+const chunk = 100
+
+// inMany widens the `IN ($1)` of a statement to n values.
+func inMany(query string, n int) string {
+	return strings.Replace(query, "IN ($1)", "IN "+group(1, n), 1)
+}
+
+// rowsMany widens the `VALUES (…)` of a statement to n rows.
+func rowsMany(query string, n int) string {
+	start := strings.Index(query, "VALUES (") + len("VALUES ")
+	end := start + strings.IndexByte(query[start:], ')') + 1
+	columns := strings.Count(query[start:end], "$")
+	var b strings.Builder
+	b.WriteString(query[:start])
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(group(i*columns+1, columns))
+	}
+	b.WriteString(query[end:])
+	return b.String()
+}
+
+// group is a list of n parameters: ($4, $5, $6).
+func group(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(map[bool]string{true: "($", false: ", $"}[i == 0])
+		b.WriteString(strconv.Itoa(first + i))
+	}
+	b.WriteByte(')')
+	return b.String()
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Actor is who made a change, for the audit log.
+type Actor struct {
+	Name string `json:"name"` // of a token, of an operating system's user
+	Via  string `json:"via"`  // how: "api", "cli", "domains", "start"
+}
+
+// Revision returns how many changes tenants, domains, tokens and sealing keys
+// have seen. It only grows, and it costs one row.
+func (db *DB) Revision(ctx context.Context) (int64, error) {
+	var revision int64
+	err := db.read.QueryRowContext(ctx, `SELECT revision FROM registry WHERE id = 1`).Scan(&revision)
+	return revision, err
+}
+
+// TenantCount returns how many tenants there are, without counting them.
+func (db *DB) TenantCount(ctx context.Context) (int64, error) {
+	var n int64
+	err := db.read.QueryRowContext(ctx, `SELECT tenants FROM registry WHERE id = 1`).Scan(&n)
+	return n, err
+}
+
+// watchEvery is how often a SQLite file is asked whether it changed.
+const watchEvery = 200 * time.Millisecond
+
+// Watch calls changed soon after any commit that raised the revision, made
+// through this DB or another, until ctx ends. It may call once too often, and it
+// calls from one goroutine at a time: what comes meanwhile is one more call.
+//
+// A follower asks for Revision now and then all the same: a call can be late by
+// as long as the database is out of reach.
+func (db *DB) Watch(ctx context.Context, changed func()) {
+	ticks := time.NewTicker(watchEvery)
+	defer ticks.Stop()
+	last := int64(-1)
+	for {
+		if now, err := db.Revision(ctx); err == nil && now != last {
+			last = now
+			changed()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+	}
+}
+
+// change is a transaction that holds the registry: nobody else changes tenants,
+// domains, tokens or sealing keys before it ends, so that what it reads stays true.
+type change struct {
+	*sql.Tx
+	actor    Actor
+	at       int64
+	revision int64 // of the last change made in it
+	tenants  int64
+	log      []AuditEntry
+}
+
+// change runs f while it holds the registry. What f notes with made becomes
+// visible at once and together, or not at all.
+func (db *DB) change(ctx context.Context, who Actor, f func(*change) error) error {
+	return db.tx(ctx, func(tx *sql.Tx) error {
+		c := &change{Tx: tx, actor: who, at: db.now().Unix()}
+		err := tx.QueryRowContext(ctx, `UPDATE registry SET revision = revision WHERE id = 1 RETURNING revision, tenants`).Scan(&c.revision, &c.tenants)
+		if err != nil {
+			return err
+		}
+		if err := f(c); err != nil || len(c.log) == 0 {
+			return err
+		}
+		if err := c.writeAudit(ctx); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE registry SET revision = $1, tenants = $2 WHERE id = 1`, c.revision, c.tenants)
+		return err
+	})
+}
+
+// made notes one change and returns its revision. Before and after become JSON;
+// nil is nothing.
+func (c *change) made(action, subject string, before, after any) (int64, error) {
+	c.revision++
+	entry := AuditEntry{ID: c.revision, At: c.at, Actor: c.actor, Action: action, Subject: subject}
+	for _, side := range []struct {
+		from any
+		to   *json.RawMessage
+	}{{before, &entry.Before}, {after, &entry.After}} {
+		if side.from == nil {
+			continue
+		}
+		text, err := json.Marshal(side.from)
+		if err != nil {
+			return 0, fmt.Errorf("%s of %q: %v", action, subject, err)
+		}
+		*side.to = text
+	}
+	c.log = append(c.log, entry)
+	return c.revision, nil
+}
