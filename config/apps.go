@@ -13,13 +13,6 @@ import (
 // ownPaths are the door's; an issuer can not live below them.
 var ownPaths = []string{"/onedoor", "/tenants", "/apps"}
 
-// ownParameters of an authorization request are the app's or the door's word:
-// added for a tenant, they would change what the app asked for or is told.
-var ownParameters = []string{
-	"client_id", "redirect_uri", "response_type", "response_mode", "state", "nonce",
-	"code_challenge", "code_challenge_method", "request", "request_uri",
-}
-
 func (d *decoder) provider(c *Config) {
 	p := &c.Provider
 	if !d.given("provider") || d.said["provider"] {
@@ -141,15 +134,16 @@ func (d *decoder) app(path string, c *Config, a *App) {
 	d.registered(path, c, a)
 	d.site(path, c, a)
 	d.redirectURIs(path, c, a)
+	for _, p := range tenant.CheckParameters(a.Authorize) {
+		at := path + ".authorize"
+		if p.Path != "" {
+			at = join(at, p.Path)
+		}
+		d.wrong(at, p.Message, p.Hint)
+	}
 	for name, value := range a.Authorize {
-		at := join(path+".authorize", name)
-		switch {
-		case name == "":
-			d.wrong(at, "a parameter without a name", "")
-		case slices.Contains(ownParameters, name):
-			d.wrong(at, name+" is the app's or the door's to say", "remove it")
-		case strings.ContainsAny(strings.ReplaceAll(value, "{tenant}", ""), "{}"):
-			d.wrong(at, fmt.Sprintf("%q holds a placeholder that is not known", value), "{tenant} is the only one")
+		if strings.ContainsAny(strings.ReplaceAll(value, "{tenant}", ""), "{}") {
+			d.wrong(join(path+".authorize", name), fmt.Sprintf("%q holds a placeholder that is not known", value), "{tenant} is the only one")
 		}
 	}
 }

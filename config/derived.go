@@ -58,12 +58,12 @@ func (c *Config) Horizon(l Listener) *horizon.Listener {
 // Directory is the apps of this file as package tenant knows them, in the order
 // of their names, over the registry that knows the tenants.
 func (c *Config) Directory(registry tenant.Registry) (*tenant.Directory, error) {
-	d := &tenant.Directory{Registry: registry, Reserved: c.Tenants.Reserved, Door: c.Doors()}
+	d := &tenant.Directory{Registry: registry, Issuers: c.Provider.Issuers, Reserved: c.Tenants.Reserved, Door: c.Doors()}
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		a := c.Apps[name]
 		app := &tenant.App{
 			Name: a.Name, ClientID: a.ClientID, Mode: tenant.Mode(a.Mode), Type: tenant.Type(a.Type),
-			Callbacks: a.Callbacks, Logouts: a.Logouts, RedirectURIs: a.RedirectURIs,
+			Environment: c.environment(a), Callbacks: a.Callbacks, Logouts: a.Logouts, RedirectURIs: a.RedirectURIs,
 			Issuer: a.Issuer, RegisteredRedirectURI: a.RegisteredRedirectURI, RegisteredLogoutURI: c.RegisteredLogoutURI(a),
 			Authorize: a.Authorize, RequirePAR: a.RequirePushedAuthorizationRequests,
 			BrowserBinding: a.BrowserBinding, AcceptUnboundCodes: a.AcceptUnboundCodes,

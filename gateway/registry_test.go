@@ -166,3 +166,22 @@ func TestATenantsRealmIsTheOneOfItsIssuer(t *testing.T) {
 		}
 	}
 }
+
+// The tenant's parameters go before the app's, and what the app itself sent
+// before both.
+func TestATenantsParametersReachTheProvider(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	b.apps[0].Authorize = map[string]string{"kc_idp_hint": "{tenant}", "ui_locales": "en", "prompt": "consent"}
+	b.tenants[0].Parameters = map[string]string{"ui_locales": "ko", "prompt": "login", "organization": "7", "redirect_uri": "https://evil.test"}
+	ps := oidc.Params{{Name: "response_type", Value: "code"}, {Name: "client_id", Value: "shop"}, {Name: "redirect_uri", Value: acmeURI}, {Name: "prompt", Value: "none"}}
+	b.send("GET", "/authorize", ps.Encode(), "", "", nil)
+	got, err := url.ParseQuery(b.last().query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"kc_idp_hint": "acme", "ui_locales": "ko", "prompt": "none", "organization": "7", "redirect_uri": vectorR0} {
+		if v := got[name]; len(v) != 1 || v[0] != want {
+			t.Errorf("%s: the provider got %q, want %q", name, v, want)
+		}
+	}
+}

@@ -134,6 +134,9 @@ func (t Target) Parameters() oidc.Params {
 	maps.Copy(all, t.Tenant.Parameters)
 	ps := make(oidc.Params, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !mayBeAdded(name) {
+			continue // written past CheckParameters
+		}
 		ps = append(ps, oidc.Param{Name: name, Value: all[name]})
 	}
 	return ps

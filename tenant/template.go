@@ -143,7 +143,11 @@ func checkURL(t Template, sample string, env Environment) error {
 		}
 	}
 	if serialised(u, sample) != sample {
-		return fmt.Errorf("browsers read it as %q: write it that way", strings.Replace(serialised(u, sample), "//t", "//"+placeholder, 1))
+		read := serialised(u, sample)
+		if t.hasTenant {
+			read = strings.Replace(read, "//t", "//"+placeholder, 1)
+		}
+		return fmt.Errorf("browsers read it as %q: write it that way", read)
 	}
 	host := u.Hostname()
 	if port := u.Port(); port != "" {

@@ -147,10 +147,11 @@ type App struct {
 	Mode     Mode
 	Type     Type
 
-	Site         Template // origin of a tenant's site; zero where the app has none
-	Callbacks    []string // paths on the site that may receive a login; the first is the relay's
-	Logouts      []string // paths on the site that may follow a logout
-	RedirectURIs []string // exact ones without a tenant
+	Site         Template    // origin of a tenant's site; zero where the app has none
+	Environment  Environment // what a tenant's own site is judged by
+	Callbacks    []string    // paths on the site that may receive a login; the first is the relay's
+	Logouts      []string    // paths on the site that may follow a logout
+	RedirectURIs []string    // exact ones without a tenant
 
 	Issuer                string            // issuer path of the provider that knows the app; "" for the only one
 	RegisteredRedirectURI string            // the one redirect URI that the provider knows
@@ -165,6 +166,7 @@ type App struct {
 type Directory struct {
 	Apps     []*App
 	Registry Registry
+	Issuers  []string // paths of the provider's issuers, as configured
 	Reserved []string // labels that are nobody's
 	Door     []string // the door's own origins: never a target
 }
