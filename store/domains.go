@@ -101,11 +101,12 @@ func (c *change) free(ctx context.Context, tenantID string, d Domain) error {
 }
 
 func (c *change) writeDomain(ctx context.Context, tenantID string, d Domain) error {
-	_, err := c.ExecContext(ctx, `INSERT INTO domains (tenant_id, app, origin, token, verified_at, checked_at, failing_since)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
+	_, err := c.ExecContext(ctx, `INSERT INTO domains (tenant_id, app, origin, token, verified_at, checked_at, failing_since, misses, trusted)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (tenant_id, app) DO UPDATE SET origin = excluded.origin, token = excluded.token,
-		verified_at = excluded.verified_at, checked_at = excluded.checked_at, failing_since = excluded.failing_since`,
-		tenantID, d.App, d.Origin, d.Token, d.VerifiedAt, d.CheckedAt, d.FailingSince)
+		verified_at = excluded.verified_at, checked_at = excluded.checked_at, failing_since = excluded.failing_since,
+		misses = excluded.misses, trusted = excluded.trusted`,
+		tenantID, d.App, d.Origin, d.Token, d.VerifiedAt, d.CheckedAt, d.FailingSince, d.Misses, bit(d.Trusted))
 	return err
 }
 
@@ -122,33 +123,42 @@ type DueDomain struct {
 
 // ClaimDomains returns up to n domains that were last checked before the unix
 // time before, and marks them as checked now: of many replicas that ask, one
-// gets each. It is no change of the registry: no revision, no audit.
-func (db *DB) ClaimDomains(ctx context.Context, before int64, n int) (due []DueDomain, err error) {
+// gets each. They are those that a proof keeps admitted, or else those that wait
+// for one. It is no change of the registry: no revision, no audit.
+func (db *DB) ClaimDomains(ctx context.Context, admitted bool, before int64, n int) (due []DueDomain, err error) {
+	// The condition stands twice: on PostgreSQL the inner one may have been
+	// answered before another replica's claim was committed.
+	query := `UPDATE domains SET checked_at = $1 WHERE verified_at = 0 AND checked_at < $2 AND (tenant_id, app) IN
+		(SELECT tenant_id, app FROM domains WHERE verified_at = 0 AND checked_at < $2 ORDER BY checked_at LIMIT $3)
+		RETURNING tenant_id, app, origin, token, verified_at, checked_at, failing_since, misses, trusted`
+	if admitted {
+		query = `UPDATE domains SET checked_at = $1 WHERE verified_at > 0 AND trusted = 0 AND checked_at < $2 AND (tenant_id, app) IN
+			(SELECT tenant_id, app FROM domains WHERE verified_at > 0 AND trusted = 0 AND checked_at < $2 ORDER BY checked_at LIMIT $3)
+			RETURNING tenant_id, app, origin, token, verified_at, checked_at, failing_since, misses, trusted`
+	}
 	err = db.tx(ctx, func(tx *sql.Tx) error {
-		// The condition stands twice: on PostgreSQL the inner one may have been
-		// answered before another replica's claim was committed.
 		return each(ctx, tx, func(r row) error {
 			id, d, err := scanDomain(r)
 			due = append(due, DueDomain{id, d})
 			return err
-		}, `UPDATE domains SET checked_at = $1 WHERE checked_at < $2 AND (tenant_id, app) IN
-			(SELECT tenant_id, app FROM domains WHERE checked_at < $2 ORDER BY checked_at LIMIT $3)
-			RETURNING tenant_id, app, origin, token, verified_at, checked_at, failing_since`, db.now().Unix(), before, limit(n))
+		}, query, db.now().Unix(), before, limit(n))
 	})
 	return due, err
 }
 
-// DomainChecked notes since when the proof of a domain is missing, 0 where it
-// was found. It admits nobody and takes nobody's domain away (SetDomain does),
-// so it is no change of the registry either. A domain that was replaced since d
-// was read is left alone.
-func (db *DB) DomainChecked(ctx context.Context, d DueDomain, failingSince int64) error {
-	_, err := db.write.ExecContext(ctx, `UPDATE domains SET failing_since = $5 WHERE tenant_id = $1 AND app = $2 AND origin = $3 AND token = $4`,
-		d.TenantID, d.App, d.Origin, d.Token, failingSince)
+// DomainChecked notes what a check found: FailingSince and Misses of d. It
+// admits nobody and takes nobody's domain away (SetDomain does), so it is no
+// change of the registry either. A domain that was replaced since d was read is
+// left alone.
+func (db *DB) DomainChecked(ctx context.Context, d DueDomain) error {
+	_, err := db.write.ExecContext(ctx, `UPDATE domains SET checked_at = $5, failing_since = $6, misses = $7 WHERE tenant_id = $1 AND app = $2 AND origin = $3 AND token = $4`,
+		d.TenantID, d.App, d.Origin, d.Token, db.now().Unix(), d.FailingSince, d.Misses)
 	return err
 }
 
 func scanDomain(r row) (tenantID string, d Domain, err error) {
-	err = r.Scan(&tenantID, &d.App, &d.Origin, &d.Token, &d.VerifiedAt, &d.CheckedAt, &d.FailingSince)
+	var trusted int64
+	err = r.Scan(&tenantID, &d.App, &d.Origin, &d.Token, &d.VerifiedAt, &d.CheckedAt, &d.FailingSince, &d.Misses, &trusted)
+	d.Trusted = trusted != 0
 	return tenantID, d, err
 }

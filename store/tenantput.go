@@ -70,6 +70,10 @@ func (e RowErrors) Unwrap() []error {
 // them as they are then, in the order of puts. A put that changes nothing leaves
 // no trace. Rows that are wrong are all named, by RowErrors.
 func (db *DB) PutTenants(ctx context.Context, who Actor, puts []TenantPut) ([]Tenant, error) {
+	return db.putTenants(ctx, who, puts, nil)
+}
+
+func (db *DB) putTenants(ctx context.Context, who Actor, puts []TenantPut, end error) ([]Tenant, error) {
 	if len(puts) > MaxBatch {
 		return nil, fmt.Errorf("%w tenants in one batch: %d, at most %d", ErrTooMany, len(puts), MaxBatch)
 	}
@@ -80,9 +84,12 @@ func (db *DB) PutTenants(ctx context.Context, who Actor, puts []TenantPut) ([]Te
 	}
 	err := db.change(ctx, who, func(c *change) error {
 		b.change = c
-		return b.run(ctx)
+		if err := b.run(ctx); err != nil {
+			return err
+		}
+		return end
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errDryRun) {
 		return nil, err
 	}
 	return b.result, nil
@@ -411,4 +418,12 @@ func (c *change) tenant(ctx context.Context, label string, ifRevision int64) (Te
 		return t, ErrConflict
 	}
 	return t, err
+}
+
+// errDryRun ends a transaction that is not to be kept.
+var errDryRun = errors.New("dry run")
+
+// TryTenants says what PutTenants would, and keeps nothing.
+func (db *DB) TryTenants(ctx context.Context, who Actor, puts []TenantPut) ([]Tenant, error) {
+	return db.putTenants(ctx, who, puts, errDryRun)
 }

@@ -32,6 +32,8 @@ type Domain struct {
 	VerifiedAt   int64  `json:"verified_at,omitempty"`   // 0: not admitted
 	CheckedAt    int64  `json:"checked_at,omitempty"`    // 0: never
 	FailingSince int64  `json:"failing_since,omitempty"` // 0: the last check found the proof
+	Misses       int64  `json:"misses,omitempty"`        // checks in a row that did not
+	Trusted      bool   `json:"trusted,omitempty"`       // admitted on somebody's word: no proof is looked for
 }
 
 // ErrResting says that a label was removed a short while ago. Somebody may still
@@ -139,7 +141,7 @@ func (db *DB) EachTenant(ctx context.Context, f func(t tenant.Tenant, revision i
 			id, d, err := scanDomain(r)
 			sites[id] = append(sites[id], d)
 			return err
-		}, `SELECT tenant_id, app, origin, token, verified_at, checked_at, failing_since FROM domains WHERE verified_at > 0`)
+		}, `SELECT tenant_id, app, origin, token, verified_at, checked_at, failing_since, misses, trusted FROM domains WHERE verified_at > 0`)
 		if err != nil {
 			return err
 		}
@@ -209,7 +211,7 @@ func tenants(ctx context.Context, on querier, query string, args ...any) ([]Tena
 				list[i].Domains = append(list[i].Domains, d)
 			}
 			return err
-		}, inMany(`SELECT tenant_id, app, origin, token, verified_at, checked_at, failing_since
+		}, inMany(`SELECT tenant_id, app, origin, token, verified_at, checked_at, failing_since, misses, trusted
 			FROM domains WHERE tenant_id IN ($1) ORDER BY tenant_id, app`, len(part)), part...)
 		if err != nil {
 			return nil, err

@@ -90,7 +90,7 @@ func domainsChecked(t *testing.T, a, b *store.DB) {
 	// Each domain is one replica's to check.
 	claims := make(chan int, parallel)
 	race(t, a, b, nil, func(db *store.DB) error {
-		due, err := db.ClaimDomains(ctx, time.Now().Unix()-60, 2)
+		due, err := db.ClaimDomains(ctx, false, time.Now().Unix()-60, 2)
 		claims <- len(due)
 		return err
 	})
@@ -100,17 +100,30 @@ func domainsChecked(t *testing.T, a, b *store.DB) {
 		n += c
 	}
 	same(t, n, 3)
-	due, err := a.ClaimDomains(ctx, time.Now().Unix()+60, 1)
+	due, err := a.ClaimDomains(ctx, false, time.Now().Unix()+60, 1)
 	must(t, err)
-	must(t, b.DomainChecked(ctx, due[0], 77))
+	due[0].FailingSince, due[0].Misses = 77, 2
+	must(t, b.DomainChecked(ctx, due[0]))
 	other := due[0]
-	other.Token = "replaced since"
-	must(t, b.DomainChecked(ctx, other, 99))
+	other.Token, other.FailingSince = "replaced since", 99
+	must(t, b.DomainChecked(ctx, other))
 	got, err := a.Tenant(ctx, "acme")
 	must(t, err)
 	i := slices.IndexFunc(got.Domains, func(d store.Domain) bool { return d.App == due[0].App })
 	same(t, got.Domains[i].FailingSince, 77)
+	same(t, got.Domains[i].Misses, 2)
 	same(t, revision(t, a), before)
+	// Those that are admitted have a queue of their own, without those that
+	// need no proof.
+	for i, app := range []string{"a", "b"} {
+		_, err := a.SetDomain(ctx, anna, "acme", store.Domain{App: app, Origin: "https://x.example", VerifiedAt: 1, Trusted: i == 0}, 0)
+		must(t, err)
+	}
+	due, err = b.ClaimDomains(ctx, true, time.Now().Unix()+60, 9)
+	must(t, err)
+	if len(due) != 1 || due[0].App != "b" {
+		t.Errorf("%+v", due)
+	}
 }
 
 func auditLog(t *testing.T, a, b *store.DB) {

@@ -67,6 +67,16 @@ func tenantsKept(t *testing.T, a, b *store.DB) {
 	is(t, err, store.ErrNotFound)
 
 	before := revision(t, b)
+	other := label("globex")
+	tried, err := b.TryTenants(ctx, anna, []store.TenantPut{p, other})
+	must(t, err)
+	same(t, labels(tried), "acme globex")
+	other.IfRevision = 7
+	_, err = b.TryTenants(ctx, anna, []store.TenantPut{p, other})
+	is(t, err, store.ErrConflict)
+	same(t, revision(t, a), before) // trying leaves nothing
+	_, err = a.Tenant(ctx, "globex")
+	is(t, err, store.ErrNotFound)
 	p.Domains = nil
 	same(t, put(t, b, p)[0], made) // what is so already is no change
 	same(t, revision(t, b), before)
