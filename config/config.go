@@ -5,6 +5,9 @@
 // package main turns a Config into the parts' own options. Reading starts at
 // Load; the comments of the fields below are the reference, and docs/config.md
 // and docs/onedoor.schema.json are made from them.
+//
+// A running door takes a changed file as it is, but for the fields with the tag
+// `restart:"true"`: see reload.go.
 package config
 
 import (
@@ -22,7 +25,7 @@ type Config struct {
 	// beginning of every issuer: scheme, host and port, nothing behind them.
 	// http is for localhost, `*.localhost`, `*.test` and loopback addresses;
 	// elsewhere it needs `insecure: true`.
-	PublicURL string `yaml:"public_url" required:"true" example:"https://auth.example.com"`
+	PublicURL string `yaml:"public_url" required:"true" restart:"true" example:"https://auth.example.com"`
 
 	// Insecure permits http in `public_url` and `public_aliases` outside this
 	// machine. Whoever is on the network between can then read every password
@@ -58,17 +61,31 @@ type Config struct {
 	// Tenants says which tenants there are.
 	Tenants Tenants `yaml:"tenants"`
 
-	// Seal is how long the values live that a browser carries for the door.
+	// Seal is about the values that a browser carries for the door.
 	Seal Seal `yaml:"seal"`
+
+	// Limits bound what callers, and a slow provider, can take of the door.
+	Limits Limits `yaml:"limits"`
 
 	// Database is where tenants, keys and the embedded provider's data are
 	// kept: a SQLite file, or postgres://user:password@host/name (which this
 	// version does not use yet, and `check` says so).
-	Database Secret `yaml:"database" default:"onedoor.db"`
+	Database Secret `yaml:"database" default:"onedoor.db" restart:"true"`
 
 	// DatabaseFile is a file that holds the value of `database`, for an address
 	// with a password.
 	DatabaseFile string `yaml:"database_file"`
+
+	// EncryptionKey encrypts the private keys that are kept in the database: 32
+	// random octets in base64, as `openssl rand -base64 32` prints them. Several
+	// keys, parted by white space, are for changing it: the first encrypts, and
+	// every one decrypts. Without it whoever can read the database, or a backup
+	// of it, has those keys.
+	EncryptionKey Secret `yaml:"encryption_key" restart:"true" lines:"true"`
+
+	// EncryptionKeyFile is a file that holds the value of `encryption_key`, each
+	// key on a line.
+	EncryptionKeyFile string `yaml:"encryption_key_file" example:"encryption.key"`
 
 	// Admin is the listener for operators: API, metrics, console. This version
 	// checks it and does not open it yet.
@@ -77,6 +94,10 @@ type Config struct {
 	// Log is what the door writes about itself, one line an event, on standard
 	// error.
 	Log Log `yaml:"log"`
+
+	file   string           // as it was given to Load
+	files  []string         // every file that was read
+	places map[string]place // of the values, by path
 }
 
 // Listener is one address that the door listens on.
@@ -129,7 +150,7 @@ type Provider struct {
 	Upstream string `yaml:"upstream" example:"http://keycloak:8080"`
 
 	// Embedded runs the provider inside the door; `{}` is enough.
-	Embedded *Embedded `yaml:"embedded"`
+	Embedded *Embedded `yaml:"embedded" restart:"true"`
 
 	// Issuers are the issuers' paths under `public_url`: `/realms/NAME` for
 	// Keycloak, `/application/o/SLUG/` for authentik (with its last slash), `/`
@@ -238,7 +259,8 @@ type Tenants struct {
 	Reserved []string `yaml:"reserved" example:"[www, auth, api]"`
 }
 
-// Seal is how long sealed values live.
+// Seal is about sealed values: how long they live, and the keys they are sealed
+// with, which all doors of one database share.
 type Seal struct {
 	// LoginTTL is how long a person may take from the authorization request to
 	// the provider's response. Too short breaks slow logins; too long keeps a
@@ -248,13 +270,17 @@ type Seal struct {
 	// CodeTTL is how long an app may take to redeem its code. RFC 6749 §4.1.2
 	// recommends 10 minutes at most.
 	CodeTTL time.Duration `yaml:"code_ttl" default:"2m" min:"10s" max:"10m"`
+
+	// RotateEvery is how old the newest key may grow before one of the doors
+	// makes another. 0s leaves it to the operator.
+	RotateEvery time.Duration `yaml:"rotate_every" default:"720h" min:"0s" max:"8760h"`
 }
 
 // Admin is the listener for operators. This version checks these keys and does
 // not open the listener yet.
 type Admin struct {
 	// Listen is its address, host:port. Keep it off the Internet.
-	Listen string `yaml:"listen" default:"127.0.0.1:9001"`
+	Listen string `yaml:"listen" default:"127.0.0.1:9001" restart:"true"`
 
 	// Token is the bearer token that the admin API demands.
 	Token Secret `yaml:"token"`
@@ -266,7 +292,7 @@ type Admin struct {
 // Log is what the door writes about itself.
 type Log struct {
 	// Format is `json`, one object a line, or `text`.
-	Format string `yaml:"format" enum:"json,text" default:"json"`
+	Format string `yaml:"format" enum:"json,text" default:"json" restart:"true"`
 
 	// Level is the least important level that is written.
 	Level string `yaml:"level" enum:"debug,info,warn,error" default:"info"`

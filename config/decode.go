@@ -22,6 +22,7 @@ type decoder struct {
 	file     string
 	getenv   func(string) (string, bool)
 	nodes    map[string]*yaml.Node // by path: the value's node
+	files    []string              // those that the file names and that were read
 	said     map[string]bool       // paths that have a problem already
 	problems Problems
 }
@@ -34,7 +35,9 @@ type field struct {
 	required bool
 	fallback string // default
 	enum     []string
-	min, max string // of durations
+	min, max string // of durations, numbers and sizes
+	restart  bool   // a change needs a restart
+	lines    bool   // may hold line breaks
 	example  string
 }
 
@@ -45,13 +48,14 @@ func fieldsOf(t reflect.Type) []field {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("yaml")
-		if name == "-" {
+		if name == "-" || name == "" { // filled in, or not for others
 			continue
 		}
 		x := field{
 			name: name, index: i, typ: f.Type,
 			required: f.Tag.Get("required") == "true", fallback: f.Tag.Get("default"),
 			min: f.Tag.Get("min"), max: f.Tag.Get("max"), example: f.Tag.Get("example"),
+			restart: f.Tag.Get("restart") == "true", lines: f.Tag.Get("lines") == "true",
 		}
 		if enum := f.Tag.Get("enum"); enum != "" {
 			x.enum = strings.Split(enum, ",")
@@ -117,7 +121,7 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value, f field) {
 	}
 	_, text := v.Addr().Interface().(encoding.TextUnmarshaler)
 	switch {
-	case text || v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.Kind() == reflect.Int64:
+	case text || v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.CanInt():
 		d.scalar(n, path, v, f)
 	case v.Kind() == reflect.Struct:
 		d.mapping(n, path, v)
@@ -231,6 +235,8 @@ func setDefaults(v reflect.Value, fields []field) {
 		case f.fallback == "":
 		case x.Type() == reflect.TypeFor[time.Duration]():
 			x.SetInt(int64(mustDuration(f.fallback)))
+		case x.CanInt():
+			x.SetInt(int64(mustSize(f.fallback)))
 		case x.Kind() == reflect.Bool:
 			x.SetBool(f.fallback == "true")
 		default:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"onedoor/horizon"
+	"onedoor/seal"
 	"onedoor/tenant"
 )
 
@@ -78,6 +79,23 @@ func (c *Config) Directory(registry tenant.Registry) (*tenant.Directory, error) 
 		d.Apps = append(d.Apps, app)
 	}
 	return d, nil
+}
+
+// Box encrypts what lies in the database; without a key it is nil, and nothing
+// is encrypted.
+func (c *Config) Box() (*seal.Box, error) {
+	var keys [][]byte
+	for _, text := range strings.Fields(string(c.EncryptionKey)) {
+		key, err := seal.ParseBoxKey(text)
+		if err != nil {
+			return nil, err // Load has refused such a file
+		}
+		keys = append(keys, key)
+	}
+	if keys == nil {
+		return nil, nil //nolint:nilnil // a nil Box is one that encrypts nothing
+	}
+	return seal.NewBox(keys...)
 }
 
 // Registry is the tenants of `list`, and where `admit` is any, every label that

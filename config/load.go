@@ -57,6 +57,7 @@ func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Confi
 		d.problems.sort()
 		return nil, d.problems
 	}
+	d.remember(c)
 	return c, nil
 }
 

@@ -71,12 +71,16 @@ func sections() []section {
 // type's field, as a sentence without the Go name that it begins with.
 func comments(t *testing.T) func(typ reflect.Type, name string) string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
+	var decls []ast.Decl
+	for _, name := range []string{"config.go", "limits.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decls = append(decls, file.Decls...)
 	}
 	texts := map[string]string{}
-	for _, decl := range file.Decls {
+	for _, decl := range decls {
 		g, ok := decl.(*ast.GenDecl)
 		if !ok || g.Tok != token.TYPE {
 			continue
@@ -123,9 +127,11 @@ to do. Unknown keys, keys given twice and values of the wrong type are mistakes.
 - **Variables.** ` + "`${VAR}` and `${VAR:-default}`" + ` in a value read the environment; ` + "`$${`" + ` is a literal
   ` + "`${`" + `. A value stays one value whatever the variable holds. A variable that is not set and has no
   default is a mistake. Inside ` + "`[ ]` and `{ }`" + ` put quotes around it.
-- **Secrets** can be given by value or, as ` + "`…_file`" + `, as the name of a file that holds them.
+- **Secrets** can be given by value or, as ` + "`…_file`" + `, as the name of a file that holds them. Where the file
+  does neither, the environment is asked: of ` + "`admin.token`, `ONEDOOR_ADMIN_TOKEN`" + `.
 - **File names** are relative to the folder of the configuration file.
 - **Durations** are numbers with a unit: ` + "`30s`, `2m`, `1h`" + `.
+- **Sizes** are numbers of octets, with or without a unit: ` + "`65536`, `64KiB`, `2MiB`" + `.
 - YAML anchors, aliases, merge keys and tags are not supported, and one file holds one document of
   at most 1 MiB.
 
@@ -182,6 +188,7 @@ func typeName(path string, f field) string {
 	name := map[reflect.Type]string{
 		reflect.TypeFor[string](): "text", reflect.TypeFor[Secret](): "text, secret", reflect.TypeFor[bool](): "true or false",
 		reflect.TypeFor[time.Duration](): "duration", reflect.TypeFor[netip.Prefix](): "network",
+		reflect.TypeFor[int](): "number", reflect.TypeFor[Size](): "size",
 	}[inner]
 	if name == "" {
 		at := strings.TrimPrefix(path+"."+f.name, ".") + suffix
@@ -221,6 +228,9 @@ func meaningText(text string, f field) string {
 	if f.min != "" {
 		text += fmt.Sprintf(" From %s to %s.", f.min, f.max)
 	}
+	if f.restart {
+		text += " A change needs a restart."
+	}
 	if f.example != "" {
 		text += " Example: `" + f.example + "`."
 	}
@@ -238,6 +248,10 @@ func schema(t *testing.T, says func(reflect.Type, string) string) string {
 			switch typ {
 			case reflect.TypeFor[time.Duration]():
 				return &jsonschema.Schema{Type: "string", Pattern: `^([0-9.]+(ms|s|m|h))+$|` + variable}
+			case reflect.TypeFor[int]():
+				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, {Type: "string", Pattern: variable}}}
+			case reflect.TypeFor[Size]():
+				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, {Type: "string", Pattern: `^[0-9]+([KMG]iB)?$|` + variable}}}
 			case reflect.TypeFor[netip.Prefix](), reflect.TypeFor[Secret]():
 				return &jsonschema.Schema{Type: "string"}
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -26,7 +27,8 @@ func (d *decoder) scalar(n *yaml.Node, path string, v reflect.Value, f field) {
 		d.problem(n, path, problem, hint)
 		return
 	}
-	if i := strings.IndexFunc(text, unicode.IsControl); i >= 0 {
+	control := func(r rune) bool { return unicode.IsControl(r) && (!f.lines || r != '\n') }
+	if i := strings.IndexFunc(text, control); i >= 0 {
 		d.problem(n, path, fmt.Sprintf("holds the control character %U", []rune(text[i:])[0]), "")
 		return
 	}
@@ -40,6 +42,9 @@ func (d *decoder) scalar(n *yaml.Node, path string, v reflect.Value, f field) {
 func setScalar(n *yaml.Node, text string, expanded bool, v reflect.Value, f field) (message, hint string) {
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		return setDuration(text, v, f)
+	}
+	if v.CanInt() {
+		return setInt(text, v, f)
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		if err := u.UnmarshalText([]byte(text)); err != nil {
@@ -90,4 +95,50 @@ func mustDuration(tag string) time.Duration {
 		panic(fmt.Sprintf("config: struct tag %q: %v", tag, err)) // a tag of ours, never input
 	}
 	return d
+}
+
+func setInt(text string, v reflect.Value, f field) (message, hint string) {
+	size := v.Type() == reflect.TypeFor[Size]()
+	n, ok := parseSize(text)
+	if !ok || !size && strings.HasSuffix(text, "iB") {
+		if size {
+			return fmt.Sprintf("%q is not a size", text), "a number of octets, or one with its unit: 64KiB, 2MiB"
+		}
+		return fmt.Sprintf("%q is not a number", text), fmt.Sprintf("a whole number, from %s to %s", f.min, f.max)
+	}
+	if n < mustSize(f.min) || n > mustSize(f.max) {
+		return text + " is out of bounds", fmt.Sprintf("from %s to %s", f.min, f.max)
+	}
+	v.SetInt(int64(n))
+	return "", ""
+}
+
+// mustSize reads a bound from a struct tag of this package.
+func mustSize(tag string) Size {
+	n, ok := parseSize(tag)
+	if !ok {
+		panic(fmt.Sprintf("config: struct tag %q is no size", tag)) // a tag of ours, never input
+	}
+	return n
+}
+
+var units = []struct {
+	name   string
+	octets int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+// parseSize reads a number of octets, with or without a unit.
+func parseSize(text string) (Size, bool) {
+	factor := int64(1)
+	for _, u := range units {
+		if before, ok := strings.CutSuffix(text, u.name); ok {
+			text, factor = before, u.octets
+			break
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > (1<<62)/factor || text[0] == '+' {
+		return 0, false
+	}
+	return Size(n * factor), true
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"onedoor/seal"
 )
 
 // validate holds the decoded file against its rules, and fills in what follows
@@ -206,6 +208,7 @@ func (d *decoder) tls(path string, t *TLS) {
 
 // read reads a file that a key names; the problem is recorded.
 func (d *decoder) read(path, name string) ([]byte, error) {
+	d.files = append(d.files, name)
 	data, err := readBounded(name, maxFile)
 	if err != nil {
 		d.wrong(path, name+": "+reason(err), "file names are relative to the folder of the configuration file")
@@ -226,6 +229,7 @@ func (d *decoder) operations(c *Config) {
 	} else {
 		d.wrong("database", "is neither a file name nor a postgres:// address", "")
 	}
+	d.encryption(c)
 	d.secret("admin.token", &c.Admin.Token, "admin.token_file", &c.Admin.TokenFile)
 	d.address("admin.listen", c.Admin.Listen)
 	for i, l := range c.Listeners {
@@ -241,8 +245,21 @@ func (d *decoder) operations(c *Config) {
 	}
 }
 
-// secret reads a secret that is given by value or by file.
+// environment is a secret that the file leaves to the environment: of admin.token
+// ONEDOOR_ADMIN_TOKEN.
+func (d *decoder) environment(key string) (string, bool) {
+	text, ok := d.getenv("ONEDOOR_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_")))
+	return text, ok && text != ""
+}
+
+// secret reads a secret that is given by value, by file or by the environment.
 func (d *decoder) secret(key string, value *Secret, fileKey string, file *string) {
+	if !d.given(key) && !d.given(fileKey) {
+		if text, ok := d.environment(key); ok {
+			*value = Secret(text)
+		}
+		return
+	}
 	if !d.given(fileKey) || d.said[fileKey] {
 		return
 	}
@@ -261,6 +278,51 @@ func (d *decoder) secret(key string, value *Secret, fileKey string, file *string
 		return
 	}
 	*value = Secret(text)
+}
+
+// encryption reads the keys of what lies in the database.
+func (d *decoder) encryption(c *Config) {
+	const key, fileKey = "encryption_key", "encryption_key_file"
+	at := key
+	switch {
+	case d.given(key) && d.given(fileKey):
+		d.wrong(fileKey, "is given together with "+key, "keep one of the two")
+		return
+	case d.given(fileKey) && !d.said[fileKey]:
+		at, c.EncryptionKeyFile = fileKey, d.resolve(c.EncryptionKeyFile)
+		data, err := d.read(fileKey, c.EncryptionKeyFile)
+		if err != nil {
+			return
+		}
+		c.EncryptionKey = Secret(data)
+	case !d.given(key):
+		text, ok := d.environment(key)
+		if !ok {
+			return
+		}
+		c.EncryptionKey = Secret(text)
+	}
+	if d.said[at] {
+		return
+	}
+	keys := strings.Fields(string(c.EncryptionKey))
+	c.EncryptionKey = Secret(strings.Join(keys, "\n"))
+	const hint = "make one: openssl rand -base64 32"
+	if len(keys) == 0 {
+		d.wrong(at, "holds no key", hint)
+		return
+	}
+	secrets := make([][]byte, len(keys))
+	for i, text := range keys {
+		var err error
+		if secrets[i], err = seal.ParseBoxKey(text); err != nil { // says nothing of the text
+			d.wrong(at, fmt.Sprintf("key %d of %d %v", i+1, len(keys), err), hint)
+			return
+		}
+	}
+	if _, err := seal.NewBox(secrets...); err != nil {
+		d.wrong(at, err.Error(), "keep one of the two")
+	}
 }
 
 // certificates checks that a file holds certificates in PEM.
