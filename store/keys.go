@@ -2,127 +2,9 @@ package store
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
-
-	"onedoor/seal"
 )
-
-const sealPurpose = "seal"
-
-// SealKey is a key that the door seals with.
-type SealKey struct {
-	seal.Key
-	CreatedAt int64 // unix seconds
-}
-
-// keyRecord is a key in the audit log: its number, and never the key.
-type keyRecord struct {
-	ID        byte  `json:"id"`
-	CreatedAt int64 `json:"created_at"`
-}
-
-// ErrLastKey says that a door without any key cannot seal.
-var ErrLastKey = errors.New("it is the only key: add one before removing it")
-
-// SealKeys returns the keys that the door seals with, the newest first. The
-// first call makes one; of many processes that call it at once one makes it,
-// and all get the same.
-func (db *DB) SealKeys(ctx context.Context) ([]SealKey, error) {
-	keys, err := sealKeys(ctx, db.read)
-	if err != nil || len(keys) > 0 {
-		return keys, err
-	}
-	err = db.change(ctx, Actor{Name: "onedoor", Via: "start"}, func(c *change) error {
-		if keys, err = sealKeys(ctx, c); err != nil || len(keys) > 0 {
-			return err
-		}
-		key, err := c.addSealKey(ctx, 1)
-		keys = []SealKey{key}
-		return err
-	})
-	return keys, err
-}
-
-// AddSealKey makes a key and returns it; it is the first of SealKeys from now on.
-func (db *DB) AddSealKey(ctx context.Context, who Actor) (key SealKey, err error) {
-	err = db.change(ctx, who, func(c *change) error {
-		keys, err := sealKeys(ctx, c)
-		if err != nil {
-			return err
-		}
-		used := map[byte]bool{}
-		var id byte
-		for _, k := range keys {
-			used[k.ID] = true
-		}
-		if len(used) == 256 {
-			return fmt.Errorf("%w sealing keys: remove old ones first", ErrTooMany)
-		}
-		if len(keys) > 0 {
-			id = keys[0].ID
-		}
-		for id++; used[id]; id++ {
-		}
-		key, err = c.addSealKey(ctx, id)
-		return err
-	})
-	return key, err
-}
-
-func (c *change) addSealKey(ctx context.Context, id byte) (SealKey, error) {
-	k := SealKey{Key: seal.NewKey(id), CreatedAt: c.at}
-	revision, err := c.made("key.add", keySubject(id), nil, keyRecord{id, c.at})
-	if err != nil {
-		return k, err
-	}
-	return k, insert(ctx, c, `INSERT INTO secrets (purpose, id, value, created_at, revision) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-		sealPurpose, int64(id), base64.StdEncoding.EncodeToString(k.Secret), k.CreatedAt, revision)
-}
-
-// RemoveSealKey removes the key: what was sealed with it opens no more.
-// ErrLastKey where there is no other.
-func (db *DB) RemoveSealKey(ctx context.Context, who Actor, id byte) error {
-	return db.change(ctx, who, func(c *change) error {
-		keys, err := sealKeys(ctx, c)
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(keys, func(k SealKey) bool { return k.ID == id })
-		if i < 0 {
-			return ErrNotFound
-		}
-		if len(keys) == 1 {
-			return ErrLastKey
-		}
-		if _, err := c.made("key.remove", keySubject(id), keyRecord{id, keys[i].CreatedAt}, nil); err != nil {
-			return err
-		}
-		_, err = c.ExecContext(ctx, `DELETE FROM secrets WHERE purpose = $1 AND id = $2`, sealPurpose, int64(id))
-		return err
-	})
-}
-
-func keySubject(id byte) string { return fmt.Sprintf("key/%d", id) }
-
-func sealKeys(ctx context.Context, on querier) (keys []SealKey, err error) {
-	err = each(ctx, on, func(r row) error {
-		var id, createdAt int64
-		var value string
-		if err := r.Scan(&id, &value, &createdAt); err != nil {
-			return err
-		}
-		secret, err := base64.StdEncoding.DecodeString(value)
-		if err != nil || id < 0 || id > 255 || len(secret) != seal.KeySize {
-			return fmt.Errorf("sealing key %d in the database is damaged", id)
-		}
-		keys = append(keys, SealKey{seal.Key{ID: byte(id), Secret: secret}, createdAt})
-		return nil
-	}, `SELECT id, value, created_at FROM secrets WHERE purpose = $1 ORDER BY revision DESC, id DESC`, sealPurpose)
-	return keys, err
-}
 
 // SigningKey is a private key of the embedded provider.
 type SigningKey struct {
@@ -137,7 +19,7 @@ type SigningKey struct {
 // faster.
 func (db *DB) AddFirstSigningKey(ctx context.Context, k SigningKey) error {
 	err := insert(ctx, db.write, `INSERT INTO signing_keys (alg, generation, id, private_key, created_at) VALUES ($1, 1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-		k.Alg, k.ID, base64.StdEncoding.EncodeToString(k.PrivateKey), k.CreatedAt)
+		k.Alg, k.ID, db.box.Seal(signingPlace(k.Alg, k.ID), k.PrivateKey), k.CreatedAt)
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
@@ -158,10 +40,91 @@ func (db *DB) SigningKeys(ctx context.Context) (keys []SigningKey, err error) {
 		if err := rows.Scan(&k.ID, &k.Alg, &value, &k.CreatedAt); err != nil {
 			return nil, err
 		}
-		if k.PrivateKey, err = base64.StdEncoding.DecodeString(value); err != nil {
-			return nil, fmt.Errorf("signing key %q in the database is damaged", k.ID)
+		if k.PrivateKey, err = db.box.Open(signingPlace(k.Alg, k.ID), value); err != nil {
+			return nil, fmt.Errorf("signing key %q in the database %w", k.ID, err)
 		}
 		keys = append(keys, k)
 	}
 	return keys, rows.Err()
+}
+
+// Where private keys are kept, for the encryption: a value that is moved to
+// another row does not open there.
+func sealPlace(id byte, createdAt int64) string {
+	return fmt.Sprintf("secrets/seal/%d/%d", id, createdAt)
+}
+func signingPlace(alg, id string) string { return "signing_keys/" + alg + "/" + id }
+
+// NotEncrypted counts the private keys that are not encrypted as this DB would
+// encrypt them now: not at all, or under another key.
+func (db *DB) NotEncrypted(ctx context.Context) (n int, err error) {
+	return n, db.eachPrivateKey(ctx, db.read, func(k privateKey) error {
+		if !db.box.Current(k.value) {
+			n++
+		}
+		return nil
+	})
+}
+
+// Reencrypt encrypts every private key anew that NotEncrypted counts, all or
+// none, and says how many.
+func (db *DB) Reencrypt(ctx context.Context, who Actor) (n int, err error) {
+	err = db.change(ctx, who, func(c *change) error {
+		var stale []privateKey
+		err := db.eachPrivateKey(ctx, c, func(k privateKey) error {
+			if !db.box.Current(k.value) {
+				stale = append(stale, k)
+			}
+			return nil
+		})
+		if err != nil || len(stale) == 0 {
+			return err
+		}
+		for _, k := range stale {
+			plain, err := db.box.Open(k.place, k.value)
+			if err != nil {
+				return fmt.Errorf("%s in the database %w", k.subject, err)
+			}
+			if err := changed(ErrConflict)(c.ExecContext(ctx, k.update, append([]any{db.box.Seal(k.place, plain)}, k.row...)...)); err != nil {
+				return err
+			}
+		}
+		n = len(stale)
+		_, err = c.made("key.reencrypt", "keys", nil, struct {
+			Keys int `json:"keys"`
+		}{n})
+		return err
+	})
+	return n, err
+}
+
+// privateKey is a row that holds one.
+type privateKey struct {
+	subject, place, value string
+	update                string // writes another value into the row
+	row                   []any
+}
+
+func (db *DB) eachPrivateKey(ctx context.Context, on querier, f func(privateKey) error) error {
+	err := each(ctx, on, func(r row) error {
+		var id, createdAt int64
+		k := privateKey{update: `UPDATE secrets SET value = $1 WHERE purpose = $2 AND id = $3`}
+		if err := r.Scan(&id, &k.value, &createdAt); err != nil {
+			return err
+		}
+		k.subject, k.place, k.row = fmt.Sprintf("sealing key %d", id), sealPlace(byte(id), createdAt), []any{sealPurpose, id}
+		return f(k)
+	}, `SELECT id, value, created_at FROM secrets WHERE purpose = $1`, sealPurpose)
+	if err != nil {
+		return err
+	}
+	return each(ctx, on, func(r row) error {
+		var alg, id string
+		k := privateKey{update: `UPDATE signing_keys SET private_key = $1 WHERE id = $2`}
+		if err := r.Scan(&alg, &id, &k.value); err != nil {
+			return err
+		}
+		k.subject, k.place, k.row = fmt.Sprintf("signing key %q", id), signingPlace(alg, id), []any{id}
+		return f(k)
+	}, `SELECT alg, id, private_key FROM signing_keys ORDER BY alg, generation DESC`)
 }

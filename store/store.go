@@ -24,6 +24,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
+
+	"onedoor/seal"
 )
 
 // ErrNotFound says that there is no such row.
@@ -51,7 +53,7 @@ type DB struct {
 	now        func() time.Time
 	restFor    int64 // seconds
 	maxTenants int64
-	box        Box
+	box        *seal.Box
 }
 
 // Options are what a database is used with. Every zero has a meaning.
@@ -63,19 +65,12 @@ type Options struct {
 	// MaxTenants bounds the tenants that are there. 0 is 2,000,000.
 	MaxTenants int64
 
-	// Encryption, where there is one, seals keys and signing keys before they
-	// are written.
-	Encryption Box
+	// Encryption encrypts sealing keys and signing keys; nil leaves them as they
+	// are.
+	Encryption *seal.Box
 
 	// Now tells the time. Default time.Now.
 	Now func() time.Time
-}
-
-// Box encrypts what the database holds. The context says what a value is, so
-// that none opens in the place of another.
-type Box interface {
-	Seal(context string, plain []byte) string
-	Open(context, text string) ([]byte, error)
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"onedoor/seal"
 	"onedoor/store"
 )
 
@@ -221,22 +222,129 @@ func sealKeysChange(t *testing.T, a, b *store.DB) {
 	keys, err = b.SealKeys(ctx)
 	must(t, err)
 	same(t, keys, []store.SealKey{second})
-	// Numbers begin again after 255, and the newest is still the first.
-	for range 256 {
-		next, err := a.AddSealKey(ctx, anna)
-		must(t, err)
-		must(t, b.RemoveSealKey(ctx, anna, keys[0].ID))
-		if keys, err = b.SealKeys(ctx); err != nil || len(keys) != 1 {
-			t.Fatal(keys, err)
-		}
-		same(t, keys[0], next)
+	_, err = a.AddSealKeyAfter(ctx, anna, first[0])
+	is(t, err, store.ErrConflict)
+	third, err := a.AddSealKeyAfter(ctx, anna, second)
+	must(t, err)
+	_, err = b.AddSealKeyAfter(ctx, anna, second)
+	is(t, err, store.ErrConflict)
+	// The newest is not replaced by an older one.
+	fourth, err := a.RevokeSealKey(ctx, anna, third.ID)
+	must(t, err)
+	made, err := b.RevokeSealKey(ctx, anna, second.ID)
+	must(t, err)
+	if made != nil {
+		t.Error("another key was made for one that did not seal")
 	}
-	same(t, keys[0].ID, second.ID)
-	next, err := a.AddSealKey(ctx, anna)
+	_, err = b.RevokeSealKey(ctx, anna, third.ID)
+	is(t, err, store.ErrNotFound)
+	keys, err = b.SealKeys(ctx)
+	must(t, err)
+	same(t, keys, []store.SealKey{*fourth})
+	fifth, err := b.RevokeSealKey(ctx, anna, fourth.ID)
 	must(t, err)
 	keys, err = a.SealKeys(ctx)
 	must(t, err)
-	same(t, keys[0], next)
+	same(t, keys, []store.SealKey{*fifth})
+	same(t, []byte{second.ID, third.ID, fourth.ID, fifth.ID}, []byte{2, 3, 4, 5})
+}
+
+// keyNumbers: numbers begin again after 255, and never mean two keys to what was
+// sealed within the time that sealed values live.
+func keyNumbers(t *testing.T, a *store.DB, forward func(time.Duration)) {
+	ctx := t.Context()
+	keys, err := a.SealKeys(ctx)
+	must(t, err)
+	last, seen := keys[0], map[byte]bool{keys[0].ID: true}
+	for range 255 {
+		next, err := a.AddSealKey(ctx, anna)
+		must(t, err)
+		if seen[next.ID] {
+			t.Fatalf("number %d twice within a moment", next.ID)
+		}
+		seen[next.ID] = true
+		must(t, a.RemoveSealKey(ctx, anna, last.ID))
+		last = next
+	}
+	_, err = a.AddSealKey(ctx, anna)
+	is(t, err, store.ErrTooMany)
+	_, err = a.RevokeSealKey(ctx, anna, last.ID)
+	is(t, err, store.ErrTooMany)
+	forward(47 * time.Hour)
+	_, err = a.AddSealKey(ctx, anna)
+	is(t, err, store.ErrTooMany)
+	forward(time.Hour)
+	next, err := a.AddSealKey(ctx, anna)
+	must(t, err)
+	same(t, next.ID, last.ID+1)
+	keys, err = a.SealKeys(ctx)
+	must(t, err)
+	same(t, keys, []store.SealKey{next, last})
+}
+
+// keysAtRest: of three databases that are one, plain has no key, first and
+// second have one each.
+func keysAtRest(t *testing.T, open func(...byte) *store.DB) {
+	ctx := t.Context()
+	plain, first, both, second := open(), open(1), open(2, 1), open(2)
+	signing := store.SigningKey{ID: "k", Alg: "ES256", PrivateKey: []byte("private"), CreatedAt: 1}
+	sealing, err := plain.SealKeys(ctx)
+	must(t, err)
+	must(t, plain.AddFirstSigningKey(ctx, signing))
+	count := func(db *store.DB, want int) {
+		t.Helper()
+		n, err := db.NotEncrypted(ctx)
+		must(t, err)
+		same(t, n, want)
+	}
+	reads := func(db *store.DB) {
+		t.Helper()
+		keys, err := db.SealKeys(ctx)
+		must(t, err)
+		same(t, keys, sealing)
+		all, err := db.SigningKeys(ctx)
+		must(t, err)
+		same(t, all, []store.SigningKey{signing})
+	}
+	cannot := func(db *store.DB) {
+		t.Helper()
+		_, err := db.SealKeys(ctx)
+		is(t, err, seal.ErrOtherKey)
+		_, err = db.SigningKeys(ctx)
+		is(t, err, seal.ErrOtherKey)
+		_, err = db.Reencrypt(ctx, anna)
+		is(t, err, seal.ErrOtherKey)
+	}
+	count(plain, 0)
+	count(first, 2)
+	reads(first) // from before there was a key
+	n, err := first.Reencrypt(ctx, anna)
+	must(t, err)
+	same(t, n, 2)
+	reads(first)
+	reads(both)
+	count(first, 0)
+	count(both, 2)
+	cannot(plain)
+	cannot(second)
+	n, err = both.Reencrypt(ctx, anna)
+	must(t, err)
+	same(t, n, 2)
+	n, err = both.Reencrypt(ctx, anna)
+	must(t, err)
+	same(t, n, 0)
+	reads(second)
+	cannot(first)
+	added, err := second.AddSealKey(ctx, anna)
+	must(t, err)
+	keys, err := both.SealKeys(ctx)
+	must(t, err)
+	same(t, keys, []store.SealKey{added, sealing[0]})
+	cannot(first)
+	count(second, 0)
+	log, err := second.Audit(ctx, store.AuditQuery{})
+	must(t, err)
+	same(t, []string{log[0].Action, log[1].Action, log[2].Action}, []string{"key.add", "key.reencrypt", "key.reencrypt"})
 }
 
 func watch(t *testing.T, a, b *store.DB) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,8 +54,32 @@ func Run(t *testing.T, open func(t *testing.T, o store.Options) *store.DB) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t, store.Options{}), open(t, store.Options{})) })
 	}
+	t.Run("a sealing key's number rests before it is another's", func(t *testing.T) {
+		now := time.Now()
+		keyNumbers(t, open(t, store.Options{Now: func() time.Time { return now }}), func(d time.Duration) { now = now.Add(d) })
+	})
+	t.Run("private keys are encrypted, and again under another key", func(t *testing.T) {
+		keysAtRest(t, func(keys ...byte) *store.DB { return open(t, store.Options{Encryption: box(t, keys...)}) })
+	})
 	few := store.Options{RestFor: -1, MaxTenants: 3}
 	t.Run("a rested label is free, for another ID", func(t *testing.T) { labelIsFreeAgain(t, open(t, few), open(t, few)) })
+}
+
+// box encrypts under the keys of these numbers; nil without any.
+func box(t *testing.T, numbers ...byte) *seal.Box {
+	if len(numbers) == 0 {
+		return nil
+	}
+	keys := make([][]byte, len(numbers))
+	for i, n := range numbers {
+		keys[i] = make([]byte, seal.KeySize)
+		for j := range keys[i] {
+			keys[i][j] = 100*n + byte(j)
+		}
+	}
+	b, err := seal.NewBox(keys...)
+	must(t, err)
+	return b
 }
 
 const parallel = 16
