@@ -39,14 +39,16 @@ var rooms = map[string]struct {
 	"domains":  {3, "whose a custom domain is: the proof in the DNS, asked for again and again"},
 	"doctor":   {3, "checks that name the cause of a failing login, and prove that one would work"},
 
-	"meter":   {4, "what happened at the door, as metrics and traces"},
-	"journal": {4, "every login one record: its legs, its outcome, the rule that refused; the funnel"},
+	"gateway/gatewaytest": {4, "a provider, doors before it and people who log in, for tests"},
 
-	"admin": {5, "the admin API: tenants, keys, tokens and what happened, over HTTP"},
+	"meter":   {5, "what happened at the door, as metrics and traces"},
+	"journal": {5, "every login one record: its legs, its outcome, the rule that refused; the funnel"},
 
-	"config": {6, "the file: parse, refuse, validate, name the place of each mistake"},
+	"admin": {6, "the admin API: tenants, keys, tokens and what happened, over HTTP"},
 
-	"cmd/onedoor": {7, "one file for each command; the only place where things meet"},
+	"config": {7, "the file: parse, refuse, validate, name the place of each mistake"},
+
+	"cmd/onedoor": {8, "one file for each command; the only place where things meet"},
 }
 
 // outside are folders that hold tests, tools and examples: they may import any

@@ -16,7 +16,7 @@ type Event struct {
 	Time     time.Time
 	Duration time.Duration // until the last octet of the answer
 	Request  string        // the reference that error pages show
-	Route    string        // which of the door's handlers it was; one of a fixed few
+	Route    string        // which of the door's handlers it was; one of Routes
 	Method   string
 	Status   int // 499 for a caller that did not wait
 
@@ -42,6 +42,21 @@ type Event struct {
 	ProviderError  string        // the OAuth error code that it answered, see [oidc.KnownCode]
 }
 
+// Routes are all values of [Event.Route].
+var Routes = []string{
+	"authorization_endpoint", "token_endpoint", "pushed_authorization_request_endpoint", "end_session_endpoint", "registration_endpoint", "jwks_uri",
+	"userinfo_endpoint", "revocation_endpoint", "proxy", "callback", "logout", "relay", "discovery", "health", "closed", "refused",
+}
+
+// AsksProvider says whether requests of a route may go on to the provider.
+func AsksProvider(route string) bool {
+	switch route {
+	case "callback", "logout", "relay", "discovery", "health", "closed", "refused":
+		return false
+	}
+	return true
+}
+
 // Leg names a part of a login or a logout.
 type Leg string
 
@@ -56,6 +71,9 @@ const (
 	LegLogout    Leg = "logout"     // a logout request
 	LegLoggedOut Leg = "logged_out" // the browser came back from it
 )
+
+// Legs are all of them.
+var Legs = []Leg{LegPushed, LegAuthorize, LegCallback, LegRelay, LegToken, LegLogout, LegLoggedOut}
 
 // SealFailure says how a sealed value failed.
 type SealFailure string
@@ -77,6 +95,9 @@ const (
 	Unavailable     Outcome = "unavailable"      // somebody who was needed did not answer
 	Gone            Outcome = "gone"             // the caller did not wait
 )
+
+// Outcomes are all of them.
+var Outcomes = []Outcome{OK, Refused, ProviderRefused, Unavailable, Gone}
 
 // Outcome is the request's.
 func (e *Event) Outcome() Outcome {

@@ -83,6 +83,9 @@ func (g *Gateway) finish(w *recorder, r *request) {
 			w.status = clientGone
 		}
 	}
+	if r.route == "" {
+		r.route = "refused" // before any handler had it
+	}
 	e := &r.event
 	e.Duration = g.Now().Sub(e.Time)
 	g.line(w, r)
