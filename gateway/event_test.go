@@ -64,6 +64,9 @@ func (w *witness) next() (e Event) {
 		w.read++
 		return true
 	})
+	if !slices.Contains(Routes, e.Route) {
+		w.Errorf("the route %q is none of Routes", e.Route)
+	}
 	return e
 }
 
@@ -269,6 +272,9 @@ func TestARefusalAtEachLegIsToldWithItsRule(t *testing.T) {
 		}},
 		{"a host that is not ours", "", "host.unknown", false, "", func(w *witness) {
 			w.send("GET", "/authorize", "", "", "", [][2]string{{"Host", "evil.example"}})
+		}},
+		{"an address of ours that is none", "", "path.unknown", false, "", func(w *witness) {
+			w.send("GET", "/onedoor/elsewhere", "", "", "", nil)
 		}},
 		{"a target without end", "", "target.length", false, "", func(w *witness) {
 			w.send("GET", "/"+strings.Repeat("a", maxTarget), "", "", "", nil)
