@@ -77,7 +77,7 @@ type Config struct {
 	DatabaseFile string `yaml:"database_file"`
 
 	// EncryptionKey encrypts the private keys that are kept in the database: 32
-	// random octets in base64, as `openssl rand -base64 32` prints them. Several
+	// random octets in base64, as `onedoor key generate` prints them. Several
 	// keys, parted by white space, are for changing it: the first encrypts, and
 	// every one decrypts. Without it whoever can read the database, or a backup
 	// of it, has those keys.
@@ -272,7 +272,7 @@ type Seal struct {
 	CodeTTL time.Duration `yaml:"code_ttl" default:"2m" min:"10s" max:"10m"`
 
 	// RotateEvery is how old the newest key may grow before one of the doors
-	// makes another. 0s leaves it to the operator.
+	// makes another. 0s leaves it to `onedoor key rotate`.
 	RotateEvery time.Duration `yaml:"rotate_every" default:"720h" min:"0s" max:"8760h"`
 }
 

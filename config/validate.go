@@ -307,7 +307,7 @@ func (d *decoder) encryption(c *Config) {
 	}
 	keys := strings.Fields(string(c.EncryptionKey))
 	c.EncryptionKey = Secret(strings.Join(keys, "\n"))
-	const hint = "make one: openssl rand -base64 32"
+	const hint = "make one: onedoor key generate"
 	if len(keys) == 0 {
 		d.wrong(at, "holds no key", hint)
 		return

@@ -26,6 +26,7 @@ type bed struct {
 	tenants tenant.List
 	fault   fault // of the registry
 	keys    []seal.Key
+	ring    *seal.Ring
 	door    *door
 	cookies map[string]string
 	states  memory
@@ -84,15 +85,15 @@ func newAuthorizeBed(t *testing.T, v *authorizeVectors) *bed {
 func (b *bed) build() {
 	b.Helper()
 	now := func() time.Time { return b.now }
-	ring, err := seal.NewRing(now, b.keys...)
-	if err != nil {
+	var err error
+	if b.ring, err = seal.NewRing(now, b.keys...); err != nil {
 		b.Fatal(err)
 	}
 	b.door = openDoor(b.T, setup{
 		upstream: http.HandlerFunc(b.provider), issuers: []string{"/"},
 		directory: &tenant.Directory{Apps: b.apps, Registry: b.registry(), Reserved: []string{"auth", "www"}, Door: []string{vectorIssuer}},
 		gateway: func(o *Options) {
-			o.Ring, o.LoginTTL, o.CodeTTL, o.Now = ring, time.Hour, 2*time.Minute, now
+			o.Ring, o.LoginTTL, o.CodeTTL, o.Now = b.ring, time.Hour, 2*time.Minute, now
 			o.States, o.Observe = &b.states, b.observe
 		},
 	})

@@ -42,9 +42,9 @@ func (d *door) configure(ctx context.Context, cfg *config.Config, before *config
 	}
 	c.uses = newUses(c.provided.uses.drop)
 	c.gateway = gateway.New(gateway.Options{
-		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.ring, States: d.db,
+		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.keys.Ring, States: d.db,
 		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
-		Log: d.log, Now: time.Now,
+		Log: d.log, Now: d.now,
 	})
 	for _, l := range cfg.Listeners {
 		c.handlers = append(c.handlers, c.gateway.Handler(cfg.Horizon(l)))
@@ -74,7 +74,7 @@ type provided struct {
 func (d *door) provide(ctx context.Context, cfg *config.Config, _ *configured) (*provided, error) {
 	options := upstream.Options{
 		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
-		CAFile: cfg.Provider.CAFile, Log: d.log, Now: time.Now, Tenant: d.active,
+		CAFile: cfg.Provider.CAFile, Log: d.log, Now: d.now, Tenant: d.active,
 	}
 	p := &provided{origin: cfg.PublicURL, ended: make(chan struct{})}
 	p.uses = newUses(func() { close(p.ended) })

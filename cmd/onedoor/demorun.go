@@ -93,7 +93,7 @@ func startDemo(ctx context.Context, o demoOptions) (d *runningDemo, err error) {
 
 	o.step("starting the provider and the door")
 	recorder := demo.NewRecorder()
-	house, err := newDoor(ctx, cfg, db, log, recorder.Provider)
+	house, err := newDoor(ctx, cfg, db, log, doorOptions{around: recorder.Provider})
 	if err != nil {
 		return d, err
 	}

@@ -15,7 +15,6 @@ import (
 
 	"onedoor/config"
 	"onedoor/gateway"
-	"onedoor/seal"
 	"onedoor/store"
 )
 
@@ -37,14 +36,20 @@ const elbowRoom = 8 << 20
 // newDoor, in a file of its own, and what it does in the background is given to
 // background.
 type door struct {
-	log    *slog.Logger
-	db     *store.DB
-	ring   *seal.Ring
-	around func(http.Handler) http.Handler // put around the provider inside; nil for nothing
+	doorOptions
+	log  *slog.Logger
+	db   *store.DB
+	keys *keyring
 
 	current atomic.Pointer[configured]
 	servers []*server
 	tasks   []func(context.Context) error
+}
+
+// doorOptions are what serve leaves as it is.
+type doorOptions struct {
+	around func(http.Handler) http.Handler // put around the provider inside; nil for nothing
+	now    func() time.Time                // time.Now
 }
 
 type server struct {
@@ -53,12 +58,19 @@ type server struct {
 	tls    bool
 }
 
-// newDoor puts the parts together. It opens no socket and asks nobody. around,
-// where there is one, is put around the provider inside.
-func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Logger, around func(http.Handler) http.Handler) (*door, error) {
-	d := &door{log: log, db: db, around: around}
+// newDoor puts the parts together. It opens no socket and asks nobody.
+func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Logger, o doorOptions) (*door, error) {
+	if o.now == nil {
+		o.now = time.Now
+	}
+	d := &door{doorOptions: o, log: log, db: db}
 	var err error
-	if d.ring, err = openRing(ctx, db); err != nil {
+	times := func() keyTimes { return keyTimesOf(d.current.Load().cfg) }
+	if d.keys, err = openKeyring(ctx, db, log, times, o.now); err != nil {
+		return nil, explainKeys(err)
+	}
+	d.background(d.keys.run)
+	if err := warnOfPlainKeys(ctx, db, log); err != nil {
 		return nil, found(err, "")
 	}
 	d.background(func(ctx context.Context) error {

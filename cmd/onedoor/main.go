@@ -26,6 +26,7 @@ type commands struct {
 	Check       checkCommand       `cmd:"" help:"Validate the configuration and say what it means."`
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
 	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`
+	Key         keyCommand         `cmd:"" help:"The keys that logins in progress are sealed with."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running door whether it is ready."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

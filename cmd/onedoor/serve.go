@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"onedoor/config"
-	"onedoor/store"
 )
 
 type serveCommand struct {
@@ -39,12 +38,12 @@ func (c *serveCommand) Run(t *terminal) error {
 			s.Close() // those that a server took are closed already
 		}
 	}()
-	db, err := store.Open(t.ctx, string(cfg.Database), store.Options{})
+	db, err := openStore(t.ctx, cfg)
 	if err != nil {
 		return found(err, "the database holds the keys that logins are sealed with: give `database` a path that can be written")
 	}
 	defer db.Close()
-	d, err := newDoor(t.ctx, cfg, db, log, nil)
+	d, err := newDoor(t.ctx, cfg, db, log, doorOptions{})
 	if err != nil {
 		return err
 	}

@@ -58,9 +58,13 @@ func startServe(t *testing.T, yaml string) *running {
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return startCommand(t, "serve", "-c", file)
+}
+
+func startCommand(t *testing.T, args ...string) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{t: t, stop: stop, err: &output{}, done: make(chan int, 1)}
-	go func() { r.done <- run(ctx, []string{"serve", "-c", file}, strings.NewReader(""), io.Discard, r.err) }()
+	go func() { r.done <- run(ctx, args, strings.NewReader(""), io.Discard, r.err) }()
 	t.Cleanup(stop)
 	return r
 }

@@ -67,7 +67,7 @@ func (c configFlag) embedded(t *terminal, f func(*config.Config, *store.DB) erro
 	if cfg.Provider.Embedded == nil {
 		return couldNotLook(fmt.Errorf("%s names a provider of yours, %s, which keeps its own users and clients", c.Config, cfg.Provider.Upstream), "manage them there; this command is for provider: {embedded: {}}")
 	}
-	db, err := store.Open(t.ctx, string(cfg.Database), store.Options{})
+	db, err := openStore(t.ctx, cfg)
 	if err != nil {
 		return couldNotLook(err, "")
 	}

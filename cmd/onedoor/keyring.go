@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"onedoor/config"
+	"onedoor/seal"
+	"onedoor/store"
+)
+
+const (
+	// keyNotice is how long after a key has become known it begins to seal: by
+	// then every other replica knows it, too.
+	keyNotice = 10 * time.Second
+
+	// keySkew is how far the clocks of two replicas may be apart.
+	keySkew = time.Minute
+
+	// keyPoll is how often the keys are read besides: a call of the database's
+	// may be lost with its connection.
+	keyPoll = 5 * time.Second
+
+	// keyWork is how often a replica looks which keys are to go and to come.
+	keyWork = 30 * time.Second
+
+	// keyLooks bound how often a value that names an unknown key makes a replica
+	// look for it, in a second: anybody can write such a value.
+	keyLooks = 10
+	// keyLookTime is how long such a value waits for the database.
+	keyLookTime = 2 * time.Second
+)
+
+// keyTimes are how long keys are needed, by the configuration of the moment.
+type keyTimes struct {
+	login, code time.Duration // how long what they sealed lives
+	rotate      time.Duration // how old the newest may grow; 0: any age
+}
+
+func keyTimesOf(cfg *config.Config) keyTimes {
+	return keyTimes{cfg.Seal.LoginTTL, cfg.Seal.CodeTTL, cfg.Seal.RotateEvery}
+}
+
+// retires is when the key before that one has nothing left to open: the newest
+// sealing of a replica that learnt of its successor late and whose clock is
+// wrong, and then the longest life of what was sealed. A code is sealed with a
+// newer key and still needs the verifier of the one that its login began with.
+func (t keyTimes) retires(successor store.SealKey) time.Time {
+	return time.Unix(successor.CreatedAt, 0).Add(keyNotice + keyPoll + 2*keySkew + t.login + t.code)
+}
+
+// keyring keeps a ring as the database has it, and the database as it should be:
+// old keys go and new ones come, by whichever replica is the first to see it.
+type keyring struct {
+	*seal.Ring
+	db    *store.DB
+	log   *slog.Logger
+	now   func() time.Time
+	times func() keyTimes
+
+	mu    sync.Mutex
+	known []knownKey // the newest first; what the ring has
+
+	looks  *rate.Limiter
+	flight singleflight.Group
+}
+
+// knownKey is a key and when it may seal.
+type knownKey struct {
+	id        byte
+	createdAt int64
+	from      time.Time
+}
+
+// openKeyring reads the keys that all replicas share, and makes one where there
+// is none.
+func openKeyring(ctx context.Context, db *store.DB, log *slog.Logger, times func() keyTimes, now func() time.Time) (*keyring, error) {
+	k := &keyring{db: db, log: log, now: now, times: times, looks: rate.NewLimiter(keyLooks, keyLooks)}
+	stored, err := db.SealKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := k.introduce(stored, true)
+	if k.Ring, err = seal.NewRing(now, keys...); err != nil {
+		return nil, err
+	}
+	k.OnUnknown(k.lookFor)
+	return k, nil
+}
+
+// introduce says from when on each key seals, and remembers it. The time counts
+// from when this replica came to know the key, by its own clock: so it does not
+// matter how the clocks differ. Only of a key that was there at the start, and
+// is older than any difference of clocks, nothing has to be waited for.
+func (k *keyring) introduce(stored []store.SealKey, start bool) []seal.Key {
+	now := k.now()
+	known, keys := make([]knownKey, len(stored)), make([]seal.Key, len(stored))
+	for i, s := range stored {
+		known[i] = knownKey{id: s.ID, createdAt: s.CreatedAt, from: now.Add(keyNotice)}
+		if start && now.Sub(time.Unix(s.CreatedAt, 0)) >= keyNotice+keySkew {
+			known[i].from = time.Time{}
+		}
+		for _, before := range k.known {
+			if before.id == s.ID && before.createdAt == s.CreatedAt {
+				known[i].from = before.from
+			}
+		}
+		keys[i] = s.Key
+		keys[i].From = known[i].from
+	}
+	k.known = known
+	return keys
+}
+
+// refresh reads the keys, and changes the ring where they have changed.
+func (k *keyring) refresh(ctx context.Context) error {
+	k.mu.Lock() // over the reading too: what was read first must not be set last
+	defer k.mu.Unlock()
+	stored, err := k.db.SealKeys(ctx)
+	if err != nil {
+		return err
+	}
+	same := func(a knownKey, b store.SealKey) bool { return a.id == b.ID && a.createdAt == b.CreatedAt }
+	if slices.EqualFunc(k.known, stored, same) {
+		return nil
+	}
+	if err := k.Set(k.introduce(stored, false)...); err != nil {
+		return err
+	}
+	ids := make([]int, len(stored))
+	for i, s := range stored {
+		ids[i] = int(s.ID)
+	}
+	k.log.Info("sealing keys changed", slog.Any("keys", ids))
+	return nil
+}
+
+// lookFor reads the keys because a value names one that the ring does not have:
+// another replica may have made it in this moment.
+func (k *keyring) lookFor(byte) {
+	_, _, _ = k.flight.Do("", func() (any, error) {
+		if !k.looks.AllowN(k.now(), 1) {
+			return nil, nil //nolint:nilnil // nothing to share
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), keyLookTime)
+		defer cancel()
+		if err := k.refresh(ctx); err != nil {
+			k.log.Warn("an unknown sealing key was not looked for", slog.String("error", err.Error()))
+		}
+		return nil, nil //nolint:nilnil // nothing to share
+	})
+}
+
+// run follows the database until ctx ends.
+func (k *keyring) run(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		k.db.Watch(ctx, func() {
+			select {
+			case changed <- struct{}{}:
+			default: // one is waiting already
+			}
+		})
+	}()
+	defer func() { <-watched }()
+	poll, work := time.NewTicker(keyPoll), time.NewTicker(keyWork)
+	defer poll.Stop()
+	defer work.Stop()
+	failing := false
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			err = k.refresh(ctx)
+		case <-poll.C:
+			err = k.refresh(ctx)
+		case <-work.C:
+			err = k.tidy(ctx)
+		}
+		if err != nil && ctx.Err() == nil && !failing {
+			k.log.Error("sealing keys cannot be read or changed: the ones that are known stay", slog.String("error", err.Error()))
+		}
+		failing = err != nil
+	}
+}
+
+// tidy lets the keys go that have nothing left to open, and makes a new one
+// where the newest has grown old. Of many replicas one does it; the others find
+// it done.
+func (k *keyring) tidy(ctx context.Context) error {
+	keys, err := k.db.SealKeys(ctx)
+	if err != nil {
+		return err
+	}
+	times, now := k.times(), k.now()
+	for i := 1; i < len(keys); i++ {
+		if now.Before(times.retires(keys[i-1])) {
+			continue
+		}
+		switch err := k.db.RemoveSealKey(ctx, store.Actor{Name: "onedoor", Via: "retired"}, keys[i].ID); {
+		case err == nil:
+			k.log.Info("sealing key retired", slog.Int("key", int(keys[i].ID)))
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+	}
+	if times.rotate > 0 && now.Sub(time.Unix(keys[0].CreatedAt, 0)) >= times.rotate {
+		switch next, err := k.db.AddSealKeyAfter(ctx, store.Actor{Name: "onedoor", Via: "rotate_every"}, keys[0]); {
+		case err == nil:
+			k.log.Info("sealing key made", slog.Int("key", int(next.ID)))
+		case !errors.Is(err, store.ErrConflict):
+			return err
+		}
+	}
+	return k.refresh(ctx)
+}
