@@ -49,6 +49,13 @@ func strip(h http.Header) {
 	}
 }
 
+// traces are header fields in which a caller says to which trace a request
+// belongs and that it must be kept. In the public horizon that is anybody, who
+// could write into others' traces and have all of his own kept (W3C Trace
+// Context §6; THREATS T-91). Servers in the internal one may join theirs with
+// the provider's.
+var traces = []string{"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags", "Uber-Trace-Id", "X-Cloud-Trace-Context", "X-Amzn-Trace-Id"}
+
 // withoutDomain removes the Domain attribute of a Set-Cookie value, and leaves
 // the rest octet for octet. With it the provider's session would go to every
 // tenant below that domain (RFC 6265 §8.6; THREATS T-59).

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"onedoor/horizon"
 	"onedoor/page"
 	"onedoor/upstream"
 )
@@ -59,6 +60,11 @@ func (g *Gateway) pass(w http.ResponseWriter, r *request) {
 // and where the caller is are removed, then ours are set.
 func (g *Gateway) rewrite(out *http.Request, r *request) {
 	strip(out.Header)
+	if r.caller.Horizon == horizon.Public {
+		for _, name := range traces {
+			delete(out.Header, name)
+		}
+	}
 	// Opaque goes on the wire as it is; a path would be decoded and encoded
 	// anew. It begins with one slash (readTarget).
 	out.URL.Opaque, out.URL.Path, out.URL.RawPath = r.path, "", ""

@@ -65,6 +65,20 @@ func TestTheProviderSeesOurWordAndNobodyElses(t *testing.T) {
 	}
 }
 
+func TestABrowserDoesNotSayToWhichTraceItBelongs(t *testing.T) {
+	d := openDoor(t, setup{
+		listener: horizon.Listener{Public: []string{testOrigin}, Internal: []string{"http://onedoor:9000"}},
+		upstream: fakeProvider("/realms/atlas"),
+	})
+	lines := []string{"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: a=evil", "baggage: user=evil", "B3: evil", "X-B3-TraceId: evil"}
+	if a := d.get("auth.example.com", "/realms/atlas/account", lines...); strings.Contains(a.body, "evil") || strings.Contains(a.body, "0af7651916cd43dd8448eb211c80319c") {
+		t.Errorf("the provider saw\n%s", a.body)
+	}
+	if a := d.get("onedoor:9000", "/realms/atlas/account", lines...); !strings.Contains(a.body, "0af7651916cd43dd8448eb211c80319c") {
+		t.Errorf("a server's trace ended at the door:\n%s", a.body)
+	}
+}
+
 func TestTheProviderSeesThePublicNameWhoeverAsks(t *testing.T) {
 	d := openDoor(t, setup{
 		listener: horizon.Listener{
