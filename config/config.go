@@ -95,6 +95,9 @@ type Config struct {
 	// error.
 	Log Log `yaml:"log"`
 
+	// Tracing sends logins as traces to an OpenTelemetry collector.
+	Tracing Tracing `yaml:"tracing"`
+
 	file   string           // as it was given to Load
 	files  []string         // every file that was read
 	places map[string]place // of the values, by path

@@ -121,7 +121,7 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value, f field) {
 	}
 	_, text := v.Addr().Interface().(encoding.TextUnmarshaler)
 	switch {
-	case text || v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.CanInt():
+	case text || v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.CanInt() || v.CanFloat():
 		d.scalar(n, path, v, f)
 	case v.Kind() == reflect.Struct:
 		d.mapping(n, path, v)
@@ -237,6 +237,8 @@ func setDefaults(v reflect.Value, fields []field) {
 			x.SetInt(int64(mustDuration(f.fallback)))
 		case x.CanInt():
 			x.SetInt(int64(mustSize(f.fallback)))
+		case x.CanFloat():
+			x.SetFloat(mustFloat(f.fallback))
 		case x.Kind() == reflect.Bool:
 			x.SetBool(f.fallback == "true")
 		default:

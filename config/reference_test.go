@@ -72,7 +72,7 @@ func sections() []section {
 func comments(t *testing.T) func(typ reflect.Type, name string) string {
 	t.Helper()
 	var decls []ast.Decl
-	for _, name := range []string{"config.go", "limits.go"} {
+	for _, name := range []string{"config.go", "limits.go", "observe.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -188,7 +188,7 @@ func typeName(path string, f field) string {
 	name := map[reflect.Type]string{
 		reflect.TypeFor[string](): "text", reflect.TypeFor[Secret](): "text, secret", reflect.TypeFor[bool](): "true or false",
 		reflect.TypeFor[time.Duration](): "duration", reflect.TypeFor[netip.Prefix](): "network",
-		reflect.TypeFor[int](): "number", reflect.TypeFor[Size](): "size",
+		reflect.TypeFor[int](): "number", reflect.TypeFor[float64](): "number", reflect.TypeFor[Size](): "size",
 	}[inner]
 	if name == "" {
 		at := strings.TrimPrefix(path+"."+f.name, ".") + suffix
@@ -250,6 +250,8 @@ func schema(t *testing.T, says func(reflect.Type, string) string) string {
 				return &jsonschema.Schema{Type: "string", Pattern: `^([0-9.]+(ms|s|m|h))+$|` + variable}
 			case reflect.TypeFor[int]():
 				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, {Type: "string", Pattern: variable}}}
+			case reflect.TypeFor[float64]():
+				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: variable}}}
 			case reflect.TypeFor[Size]():
 				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, {Type: "string", Pattern: `^[0-9]+([KMG]iB)?$|` + variable}}}
 			case reflect.TypeFor[netip.Prefix](), reflect.TypeFor[Secret]():

@@ -46,6 +46,9 @@ func setScalar(n *yaml.Node, text string, expanded bool, v reflect.Value, f fiel
 	if v.CanInt() {
 		return setInt(text, v, f)
 	}
+	if v.CanFloat() {
+		return setFloat(text, v, f)
+	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		if err := u.UnmarshalText([]byte(text)); err != nil {
 			return fmt.Sprintf("%q is not a network", text), "write it as address/bits: 10.0.0.0/8, 2001:db8::/32, or one address as 192.0.2.7/32"

@@ -23,6 +23,7 @@ func (d *decoder) validate(c *Config) {
 	d.apps(c)
 	d.tenants(c)
 	d.operations(c)
+	d.tracing(&c.Tracing)
 }
 
 // wrong records a problem at a path; a key that is not in the file has the

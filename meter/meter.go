@@ -38,18 +38,17 @@ type Options struct {
 type Meter struct {
 	registry *prometheus.Registry
 
-	requests    *prometheus.CounterVec   // by route, status
-	durations   *prometheus.HistogramVec // by route
-	providers   *prometheus.HistogramVec // by route
-	answers     *prometheus.CounterVec   // by route, status
-	errors      *prometheus.CounterVec   // by leg, error
-	legs        *prometheus.CounterVec   // by leg, outcome
-	refusals    *prometheus.CounterVec   // by rule
-	seals       *prometheus.CounterVec   // by leg, reason
-	reloads     *prometheus.CounterVec   // by outcome
-	loaded      prometheus.Gauge
-	certificate *prometheus.GaugeVec // by listener
-	now         func() time.Time
+	requests  *prometheus.CounterVec   // by route, status
+	durations *prometheus.HistogramVec // by route
+	providers *prometheus.HistogramVec // by route
+	answers   *prometheus.CounterVec   // by route, status
+	errors    *prometheus.CounterVec   // by leg, error
+	legs      *prometheus.CounterVec   // by leg, outcome
+	refusals  *prometheus.CounterVec   // by rule
+	seals     *prometheus.CounterVec   // by leg, reason
+	reloads   *prometheus.CounterVec   // by outcome
+	loaded    prometheus.Gauge
+	now       func() time.Time
 
 	routes map[string]*route
 	other  *route
@@ -93,11 +92,10 @@ func New(o Options) *Meter {
 	m.seals = m.counter("seal_failures_total", "Sealed values that did not open, by the leg of the login.", "leg", "reason")
 	m.reloads = m.counter("configuration_reloads_total", "Times that the configuration was read again.", "outcome")
 	m.loaded = prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + "configuration_loaded_timestamp_seconds", Help: "When the configuration in use was read."})
-	m.certificate = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "certificate_expiry_timestamp_seconds", Help: "When the certificate of a listener expires."}, []string{"listener"})
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: prefix + "build_info", Help: "The version, as a label of the number 1.", ConstLabels: prometheus.Labels{"version": o.Version},
 	}, func() float64 { return 1 })
-	m.Register(m.loaded, m.certificate, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Register(m.loaded, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if o.InFlight != nil {
 		m.gauge("requests_in_flight", "Requests that are being answered.", func() float64 { return float64(o.InFlight.Load()) })
 	}
@@ -236,9 +234,12 @@ func (m *Meter) Reloaded(err error) {
 // Loaded notes that a configuration is in use from now on.
 func (m *Meter) Loaded() { m.loaded.Set(float64(m.now().Unix())) }
 
-// Certificate notes when the certificate of a listener expires.
-func (m *Meter) Certificate(listener string, expires time.Time) {
-	m.certificate.WithLabelValues(listener).Set(float64(expires.Unix()))
+// Certificate measures when the certificate of a listener expires.
+func (m *Meter) Certificate(listener string, expires func() time.Time) {
+	m.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: prefix + "certificate_expiry_timestamp_seconds", Help: "When the certificate of a listener expires.",
+		ConstLabels: prometheus.Labels{"listener": listener},
+	}, func() float64 { return float64(expires().Unix()) }))
 }
 
 // Register adds what another room measures. Names begin with "onedoor_".

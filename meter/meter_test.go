@@ -31,7 +31,7 @@ func metered(t *testing.T) (*Meter, *gatewaytest.Bed) {
 		Registry: func() (int, int64, time.Time) { return 3, 7, time.Now() },
 	})
 	m.Loaded()
-	m.Certificate(":443", time.Now())
+	m.Certificate(":443", time.Now)
 	return m, gatewaytest.New(t, gatewaytest.Options{Doors: 3, Observe: func(int) gateway.Options {
 		return gateway.Options{Observe: m.Observe, InFlight: inFlight}
 	}})

@@ -44,7 +44,7 @@ func (d *door) configure(ctx context.Context, cfg *config.Config, before *config
 	c.gateway = gateway.New(gateway.Options{
 		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.keys.Ring, States: d.db,
 		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
-		Log: d.log, Now: d.now,
+		Log: d.log, Now: d.now, Observe: d.observe, InFlight: &d.inFlight,
 	})
 	for _, l := range cfg.Listeners {
 		c.handlers = append(c.handlers, c.gateway.Handler(cfg.Horizon(l)))

@@ -40,6 +40,7 @@ type door struct {
 	log  *slog.Logger
 	db   *store.DB
 	keys *keyring
+	lookout
 
 	current atomic.Pointer[configured]
 	servers []*server
@@ -71,6 +72,9 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	}
 	d.background(d.keys.run)
 	if err := warnOfPlainKeys(ctx, db, log); err != nil {
+		return nil, found(err, "")
+	}
+	if err := d.look(cfg); err != nil {
 		return nil, found(err, "")
 	}
 	d.background(func(ctx context.Context) error {
@@ -125,6 +129,10 @@ func (d *door) add(listener int, socket net.Listener) error {
 			return found(err, "")
 		}
 		s.tls = true
+		d.meter.Certificate(l.Address, func() time.Time {
+			c, _ := s.TLSConfig.GetCertificate(nil) // it never refuses
+			return c.Leaf.NotAfter
+		})
 	}
 	d.servers = append(d.servers, s)
 	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.Any("serves", l.Serves), slog.Bool("tls", s.tls))

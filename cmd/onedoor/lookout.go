@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"sync/atomic"
+
+	"onedoor/config"
+	"onedoor/gateway"
+	"onedoor/meter"
+)
+
+// lookout is who is told of every request.
+type lookout struct {
+	meter    *meter.Meter
+	tracer   *meter.Tracer // nil: logins are not traced
+	inFlight atomic.Int64
+}
+
+// look makes the door's lookout.
+func (d *door) look(cfg *config.Config) error {
+	version := thisBuild().Version
+	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Now: d.now})
+	d.meter.Loaded()
+	if cfg.Tracing.Endpoint == "" {
+		return nil
+	}
+	var err error
+	d.tracer, err = meter.NewTracer(meter.TraceOptions{
+		Endpoint: cfg.Tracing.Endpoint, Sample: cfg.Tracing.Sample, Version: version, Instance: rand.Text(), Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.meter.Register(d.tracer.Collectors()...)
+	d.background(func(ctx context.Context) error {
+		d.tracer.Run(ctx)
+		return nil
+	})
+	return nil
+}
+
+// observe tells everybody of a request.
+func (l *lookout) observe(e *gateway.Event) {
+	l.meter.Observe(e)
+	if l.tracer != nil {
+		l.tracer.Observe(e)
+	}
+}

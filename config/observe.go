@@ -1,0 +1,57 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Tracing sends logins as traces to an OpenTelemetry collector: a span for each
+// part of a login and for what the provider was asked, joined across replicas.
+// Codes, states, tokens and cookies are in none.
+type Tracing struct {
+	// Endpoint is where the collector takes OTLP over HTTP: its origin, or the
+	// whole address where that is not `/v1/traces`. Without it nothing is sent.
+	Endpoint string `yaml:"endpoint" example:"http://otel-collector:4318" restart:"true"`
+
+	// Sample is which part of the logins is traced: 1 is all of them, 0.1 every
+	// tenth. All replicas choose the same ones.
+	Sample float64 `yaml:"sample" default:"0.1" min:"0" max:"1" restart:"true"`
+}
+
+func (d *decoder) tracing(t *Tracing) {
+	const path = "tracing.endpoint"
+	if t.Endpoint == "" {
+		return
+	}
+	u, err := url.Parse(t.Endpoint)
+	switch {
+	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
+		d.wrong(path, fmt.Sprintf("%q is not an http or https address", t.Endpoint), "where the collector takes OTLP over HTTP: http://otel-collector:4318")
+	case u.User != nil, u.RawQuery != "", u.Fragment != "", strings.Contains(t.Endpoint, "#"):
+		d.wrong(path, "has more than origin and path", "leave out user, query and fragment")
+	case u.Port() == "4317":
+		d.wrong(path, "4317 is where collectors take OTLP over gRPC", "OTLP over HTTP has port 4318")
+	}
+}
+
+func setFloat(text string, v reflect.Value, f field) (message, hint string) {
+	low, high := mustFloat(f.min), mustFloat(f.max)
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(x >= low && x <= high) { // NaN is neither
+		return fmt.Sprintf("%q is not a number in bounds", text), fmt.Sprintf("from %s to %s", f.min, f.max)
+	}
+	v.SetFloat(x)
+	return "", ""
+}
+
+// mustFloat reads a bound or a default from a struct tag of this package.
+func mustFloat(tag string) float64 {
+	x, err := strconv.ParseFloat(tag, 64)
+	if err != nil {
+		panic(fmt.Sprintf("config: struct tag %q is no number", tag)) // a tag of ours, never input
+	}
+	return x
+}
