@@ -9,7 +9,7 @@ export HOME := $(if $(and $(HOME),$(wildcard $(HOME)/.)),$(HOME),$(CACHE)/home)
 LINT := $(CACHE)/bin/golangci-lint
 GOFUMPT := $(CACHE)/bin/gofumpt
 
-.PHONY: build test deps fmt lint vet hermetic race fuzz-seeds fuzz e2e mutants clean
+.PHONY: build test deps fmt lint vet hermetic race fuzz-seeds fuzz database crash e2e mutants clean
 
 build:
 	go build -trimpath -o onedoor ./cmd/onedoor
@@ -22,6 +22,7 @@ test:
 	$(MAKE) hermetic
 	$(MAKE) race
 	$(MAKE) fuzz-seeds
+	$(MAKE) database
 	$(MAKE) e2e
 
 deps:
@@ -57,6 +58,19 @@ fuzz-seeds:
 FUZZTIME ?= 10s
 fuzz:
 	@tools/fuzz $(FUZZTIME)
+
+# The store's suite on a real PostgreSQL, full disks, killed writers. As root, or
+# through sudo: the tests mount a small disk.
+database:
+	@tools/deps database
+	go test -race -tags e2e -exec $(CURDIR)/tools/asroot -count 1 -timeout 15m $(DATABASEFLAGS) ./e2e/database/
+
+# The same writers, killed CRASHES times on SQLite and a quarter of that on
+# PostgreSQL, whose server is killed now and then too.
+CRASHES ?= 200
+crash:
+	@tools/deps database
+	go test -tags e2e -exec $(CURDIR)/tools/asroot -count 1 -timeout 60m -v -run Killed ./e2e/database/ -rounds $(CRASHES)
 
 # Real provider, real browser, real applications; one package, in sequence. As
 # root, or through sudo: the tests make network namespaces.

@@ -68,8 +68,8 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 
 	// Database is where tenants, keys and the embedded provider's data are
-	// kept: a SQLite file, or postgres://user:password@host/name (which this
-	// version does not use yet, and `check` says so).
+	// kept: a SQLite file, for one node, or postgres://user:password@host/name,
+	// for any number of them.
 	Database Secret `yaml:"database" default:"onedoor.db" restart:"true"`
 
 	// DatabaseFile is a file that holds the value of `database`, for an address

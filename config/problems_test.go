@@ -106,7 +106,8 @@ func TestEachMistakeHasItsPlaceAndItsCure(t *testing.T) {
 		{"a parameter that is the app's", small + app + ", authorize: {state: x}}\n", "authorize.state", ""},
 		{"another origin's registered redirect URI", small + app + ", registered_redirect_uri: \"https://a.example/cb\"}\n", "the door would not see a response at", "https://auth.example.com/onedoor/callback"},
 		{"ACME, which is not there yet", strings.Replace(small, "listen: :9000", `listeners: [{address: ":1", serves: [public], tls: {acme: {email: a@example.com}}}]`, 1), "does not ask for certificates yet", "cert_file"},
-		{"PostgreSQL, which is not there yet", small + "database: postgres://db/door\n", "SQLite only", "onedoor.db"},
+		{"a URL that is none", small + "database: postgres://door:a%zz@db/door\n", "percent-encoded", "sslmode=verify-full"},
+		{"a database of another kind", small + "database: mysql://door:a@db/door\n", "neither a file name nor a postgres:// address", ""},
 		{"a tenant that is the door", small + app + "}\ntenants: {list: [auth]}\n", "the door's own origin", ""},
 		{"a tenant in upper case", small + "tenants: {list: [ACME]}\n", "tenants.list[0]", "lower-case"},
 	} {
@@ -205,7 +206,7 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 		printed = append(printed, s.String(), s.GoString(), string(text))
 	}
 	printed = append(printed, problems(t, small+"database: mysql://door:"+hidden+"@db/door\n", nil))
-	printed = append(printed, problems(t, small+"database: postgres://door:"+hidden+"@db/door\n", nil))
+	printed = append(printed, problems(t, small+"database: postgres://door:"+hidden+"%zz@db/door\n", nil))
 	if all := strings.Join(printed, "\n"); strings.Contains(all, hidden) {
 		t.Error(all)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"onedoor/seal"
+	"onedoor/store"
 )
 
 // validate holds the decoded file against its rules, and fills in what follows
@@ -226,7 +227,9 @@ func (d *decoder) operations(c *Config) {
 		}
 		c.Database = Secret(d.resolve(text))
 	} else if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
-		d.wrong("database", "this version keeps its data in SQLite only", "name a file, as onedoor.db")
+		if err := store.CheckPostgres(text); err != nil {
+			d.wrong("database", err.Error(), "postgres://user:password@host/name?sslmode=verify-full")
+		}
 	} else {
 		d.wrong("database", "is neither a file name nor a postgres:// address", "")
 	}

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"slices"
 )
 
 // AuditEntry is one change: who, when, what it was before and after. It never
@@ -47,21 +45,15 @@ func (db *DB) Audit(ctx context.Context, q AuditQuery) (entries []AuditEntry, er
 		query, args = `SELECT revision, at, actor, via, action, subject, before, after FROM audit
 			WHERE revision < $1 AND subject = $3 ORDER BY revision DESC LIMIT $2`, append(args, subject)
 	}
-	rows, err := db.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = each(ctx, db.read, func(r row) error {
 		var e AuditEntry
 		var before, after string
-		if err := rows.Scan(&e.ID, &e.At, &e.Actor.Name, &e.Actor.Via, &e.Action, &e.Subject, &before, &after); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&e.ID, &e.At, &e.Actor.Name, &e.Actor.Via, &e.Action, &e.Subject, &before, &after)
 		e.Before, e.After = raw(before), raw(after)
 		entries = append(entries, e)
-	}
-	return entries, rows.Err()
+		return err
+	}, query, args...)
+	return entries, err
 }
 
 func raw(text string) json.RawMessage {
@@ -81,7 +73,7 @@ func limit(n int) int {
 }
 
 func (c *change) writeAudit(ctx context.Context) error {
-	for part := range slices.Chunk(c.log, chunk) {
+	for part := range parts(c.log) {
 		args := make([]any, 0, 8*len(part))
 		for _, e := range part {
 			args = append(args, e.ID, e.At, e.Actor.Name, e.Actor.Via, e.Action, e.Subject, string(e.Before), string(e.After))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
@@ -52,25 +51,18 @@ func (db *DB) Client(ctx context.Context, id string) (Client, error) {
 
 // Clients returns every client, by ID.
 func (db *DB) Clients(ctx context.Context) (clients []Client, err error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT id, name, type, secret_hash, redirect_uris, logout_uris, id_token_alg, require_par, created_at, updated_at
-		FROM clients ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		c, err := scanClient(rows)
-		if err != nil {
-			return nil, err
-		}
+	err = each(ctx, db.read, func(r row) error {
+		c, err := scanClient(r)
 		clients = append(clients, c)
-	}
-	return clients, rows.Err()
+		return err
+	}, `SELECT id, name, type, secret_hash, redirect_uris, logout_uris, id_token_alg, require_par, created_at, updated_at
+		FROM clients ORDER BY id`)
+	return clients, err
 }
 
 // RemoveClient removes the client and every grant that it holds.
 func (db *DB) RemoveClient(ctx context.Context, id string) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := changed(ErrNotFound)(tx.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id)); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func (db *DB) SetDomain(ctx context.Context, who Actor, label string, d Domain, 
 	if d.Token == "" {
 		d.Token = NewProof()
 	}
-	err = db.change(ctx, who, func(c *change) error {
+	err = db.change(ctx, who, func(ctx context.Context, c *change) error {
 		if t, err = c.tenant(ctx, label, ifRevision); err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (db *DB) SetDomain(ctx context.Context, who Actor, label string, d Domain, 
 
 // RemoveDomain takes the tenant's domain for app away.
 func (db *DB) RemoveDomain(ctx context.Context, who Actor, label, app string, ifRevision int64) (t Tenant, err error) {
-	err = db.change(ctx, who, func(c *change) error {
+	err = db.change(ctx, who, func(ctx context.Context, c *change) error {
 		if t, err = c.tenant(ctx, label, ifRevision); err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (db *DB) ClaimDomains(ctx context.Context, admitted bool, before int64, n i
 			(SELECT tenant_id, app FROM domains WHERE verified_at > 0 AND trusted = 0 AND checked_at < $2 ORDER BY checked_at LIMIT $3)
 			RETURNING tenant_id, app, origin, token, verified_at, checked_at, failing_since, misses, trusted`
 	}
-	err = db.tx(ctx, func(tx *sql.Tx) error {
+	err = db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return each(ctx, tx, func(r row) error {
 			id, d, err := scanDomain(r)
 			due = append(due, DueDomain{id, d})

@@ -26,7 +26,7 @@ type Grant struct {
 // ErrConflict otherwise: of many who redeem one code, or one refresh token, at
 // the same time, one gets through (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
 func (db *DB) SaveGrant(ctx context.Context, g Grant) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := putGrant(ctx, tx, g); err != nil {
 			return err
 		}

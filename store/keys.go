@@ -29,23 +29,19 @@ func (db *DB) AddFirstSigningKey(ctx context.Context, k SigningKey) error {
 // SigningKeys returns every key; of each algorithm's the first is the one that
 // signs.
 func (db *DB) SigningKeys(ctx context.Context) (keys []SigningKey, err error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT id, alg, private_key, created_at FROM signing_keys ORDER BY alg, generation DESC`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = each(ctx, db.read, func(r row) error {
 		var k SigningKey
 		var value string
-		if err := rows.Scan(&k.ID, &k.Alg, &value, &k.CreatedAt); err != nil {
-			return nil, err
+		if err := r.Scan(&k.ID, &k.Alg, &value, &k.CreatedAt); err != nil {
+			return err
 		}
 		if k.PrivateKey, err = db.box.Open(signingPlace(k.Alg, k.ID), value); err != nil {
-			return nil, fmt.Errorf("signing key %q in the database %w", k.ID, err)
+			return fmt.Errorf("signing key %q in the database %w", k.ID, err)
 		}
 		keys = append(keys, k)
-	}
-	return keys, rows.Err()
+		return nil
+	}, `SELECT id, alg, private_key, created_at FROM signing_keys ORDER BY alg, generation DESC`)
+	return keys, err
 }
 
 // Where private keys are kept, for the encryption: a value that is moved to
@@ -69,7 +65,7 @@ func (db *DB) NotEncrypted(ctx context.Context) (n int, err error) {
 // Reencrypt encrypts every private key anew that NotEncrypted counts, all or
 // none, and says how many.
 func (db *DB) Reencrypt(ctx context.Context, who Actor) (n int, err error) {
-	err = db.change(ctx, who, func(c *change) error {
+	err = db.change(ctx, who, func(ctx context.Context, c *change) error {
 		var stale []privateKey
 		err := db.eachPrivateKey(ctx, c, func(k privateKey) error {
 			if !db.box.Current(k.value) {

@@ -1,14 +1,30 @@
 package store
 
 import (
+	"iter"
+	"math/bits"
 	"strconv"
 	"strings"
 )
 
-// chunk is how many rows one statement writes or asks for: large enough that
+// maxRows is how many rows one statement writes or asks for: large enough that
 // an import is not all round trips, small enough for every database's bound on
 // parameters (SQLite 32,766; PostgreSQL 65,535).
-const chunk = 100
+const maxRows = 128
+
+// parts cuts a list into runs of powers of two, up to maxRows: so a statement
+// has eight texts at most, and a connection keeps them all prepared.
+func parts[T any](list []T) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(list) > 0 {
+			n := min(maxRows, 1<<(bits.Len(uint(len(list)))-1))
+			if !yield(list[:n:n]) {
+				return
+			}
+			list = list[n:]
+		}
+	}
+}
 
 // inMany widens the `IN ($1)` of a statement to n values.
 func inMany(query string, n int) string {
@@ -36,9 +52,11 @@ func rowsMany(query string, n int) string {
 func group(first, n int) string {
 	var b strings.Builder
 	for i := range n {
-		b.WriteString(map[bool]string{true: "($", false: ", $"}[i == 0])
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('$')
 		b.WriteString(strconv.Itoa(first + i))
 	}
-	b.WriteByte(')')
-	return b.String()
+	return "(" + b.String() + ")"
 }

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"time"
+	"strconv"
 )
 
 // Actor is who made a change, for the audit log.
@@ -29,31 +29,13 @@ func (db *DB) TenantCount(ctx context.Context) (int64, error) {
 	return n, err
 }
 
-// watchEvery is how often a SQLite file is asked whether it changed.
-const watchEvery = 200 * time.Millisecond
-
 // Watch calls changed soon after any commit that raised the revision, made
 // through this DB or another, until ctx ends. It may call once too often, and it
 // calls from one goroutine at a time: what comes meanwhile is one more call.
 //
 // A follower asks for Revision now and then all the same: a call can be late by
 // as long as the database is out of reach.
-func (db *DB) Watch(ctx context.Context, changed func()) {
-	ticks := time.NewTicker(watchEvery)
-	defer ticks.Stop()
-	last := int64(-1)
-	for {
-		if now, err := db.Revision(ctx); err == nil && now != last {
-			last = now
-			changed()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-		}
-	}
-}
+func (db *DB) Watch(ctx context.Context, changed func()) { db.engine.watch(ctx, changed) }
 
 // change is a transaction that holds the registry: nobody else changes tenants,
 // domains, tokens or sealing keys before it ends, so that what it reads stays true.
@@ -68,20 +50,24 @@ type change struct {
 
 // change runs f while it holds the registry. What f notes with made becomes
 // visible at once and together, or not at all.
-func (db *DB) change(ctx context.Context, who Actor, f func(*change) error) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+func (db *DB) change(ctx context.Context, who Actor, f func(context.Context, *change) error) error {
+	return db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		c := &change{Tx: tx, actor: who, at: db.now().Unix()}
 		err := tx.QueryRowContext(ctx, `UPDATE registry SET revision = revision WHERE id = 1 RETURNING revision, tenants`).Scan(&c.revision, &c.tenants)
 		if err != nil {
 			return err
 		}
-		if err := f(c); err != nil || len(c.log) == 0 {
+		if err := f(ctx, c); err != nil || len(c.log) == 0 {
 			return err
 		}
 		if err := c.writeAudit(ctx); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE registry SET revision = $1, tenants = $2 WHERE id = 1`, c.revision, c.tenants)
+		if err != nil || db.engine.notify == "" {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, db.engine.notify, strconv.FormatInt(c.revision, 10))
 		return err
 	})
 }

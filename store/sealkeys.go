@@ -40,7 +40,7 @@ func (db *DB) SealKeys(ctx context.Context) ([]SealKey, error) {
 	if err != nil || len(keys) > 0 {
 		return keys, err
 	}
-	err = db.change(ctx, Actor{Name: "onedoor", Via: "start"}, func(c *change) error {
+	err = db.change(ctx, Actor{Name: "onedoor", Via: "start"}, func(ctx context.Context, c *change) error {
 		if keys, err = db.sealKeys(ctx, c); err != nil || len(keys) > 0 {
 			return err
 		}
@@ -53,7 +53,7 @@ func (db *DB) SealKeys(ctx context.Context) ([]SealKey, error) {
 
 // AddSealKey makes a key and returns it; it is the first of SealKeys from now on.
 func (db *DB) AddSealKey(ctx context.Context, who Actor) (key SealKey, err error) {
-	err = db.change(ctx, who, func(c *change) error {
+	err = db.change(ctx, who, func(ctx context.Context, c *change) error {
 		keys, err := db.sealKeys(ctx, c)
 		if err != nil {
 			return err
@@ -67,7 +67,7 @@ func (db *DB) AddSealKey(ctx context.Context, who Actor) (key SealKey, err error
 // AddSealKeyAfter is AddSealKey where the newest key is still that one, and else
 // ErrConflict: of many that see an old key, one makes the next.
 func (db *DB) AddSealKeyAfter(ctx context.Context, who Actor, newest SealKey) (key SealKey, err error) {
-	err = db.change(ctx, who, func(c *change) error {
+	err = db.change(ctx, who, func(ctx context.Context, c *change) error {
 		keys, err := db.sealKeys(ctx, c)
 		if err != nil {
 			return err
@@ -117,7 +117,7 @@ func (db *DB) addSealKey(ctx context.Context, c *change, id byte) (SealKey, erro
 // RemoveSealKey removes the key: what was sealed with it opens no more.
 // ErrLastKey where there is no other.
 func (db *DB) RemoveSealKey(ctx context.Context, who Actor, id byte) error {
-	return db.change(ctx, who, func(c *change) error {
+	return db.change(ctx, who, func(ctx context.Context, c *change) error {
 		keys, err := db.sealKeys(ctx, c)
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func (db *DB) RemoveSealKey(ctx context.Context, who Actor, id byte) error {
 // made first, and returned: an older one should not begin to seal again, and
 // somebody has to.
 func (db *DB) RevokeSealKey(ctx context.Context, who Actor, id byte) (next *SealKey, err error) {
-	err = db.change(ctx, who, func(c *change) error {
+	err = db.change(ctx, who, func(ctx context.Context, c *change) error {
 		keys, err := db.sealKeys(ctx, c)
 		if err != nil {
 			return err

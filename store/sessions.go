@@ -6,8 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"time"
-
-	"modernc.org/sqlite"
 )
 
 // AuthSession is a login in progress, or a pushed authorization request.
@@ -64,7 +62,7 @@ type BrowserSession struct {
 // AddBrowserSession adds s and, in the same step, removes the session that it
 // replaces: a session never survives a login (THREATS T-72).
 func (db *DB) AddBrowserSession(ctx context.Context, s BrowserSession, replaces string) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM browser_sessions WHERE hash = $1`, replaces); err != nil {
 			return err
 		}
@@ -87,21 +85,32 @@ func (db *DB) RemoveBrowserSession(ctx context.Context, hash string) error {
 	return err
 }
 
+// pruneAtOnce bounds the rows of one statement: however much has expired, a
+// login waits for no more than that.
+const pruneAtOnce = 1000
+
 // Prune removes what expired before the unix time before.
 func (db *DB) Prune(ctx context.Context, before int64) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
-		for _, query := range []string{
-			`DELETE FROM grants WHERE expires_at < $1`,
-			`DELETE FROM auth_sessions WHERE expires_at < $1`,
-			`DELETE FROM browser_sessions WHERE expires_at < $1`,
-			`DELETE FROM long_states WHERE expires_at < $1`,
-		} {
-			if _, err := tx.ExecContext(ctx, query, before); err != nil {
+	for _, query := range []string{
+		`DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at < $1 LIMIT $2)`,
+		`DELETE FROM auth_sessions WHERE id IN (SELECT id FROM auth_sessions WHERE expires_at < $1 LIMIT $2)`,
+		`DELETE FROM browser_sessions WHERE hash IN (SELECT hash FROM browser_sessions WHERE expires_at < $1 LIMIT $2)`,
+		`DELETE FROM long_states WHERE handle IN (SELECT handle FROM long_states WHERE expires_at < $1 LIMIT $2)`,
+	} {
+		for {
+			result, err := db.write.ExecContext(ctx, query, before, pruneAtOnce)
+			if err != nil {
 				return err
 			}
+			if n, err := result.RowsAffected(); err != nil || n < pruneAtOnce {
+				if err != nil {
+					return err
+				}
+				break
+			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // PruneUntil prunes every ten minutes until ctx ends. Expired rows are refused
@@ -120,11 +129,4 @@ func (db *DB) PruneUntil(ctx context.Context, log *slog.Logger) {
 		case <-ticks.C:
 		}
 	}
-}
-
-// isUnique says that a UNIQUE column would hold a value twice.
-func isUnique(err error) bool {
-	const constraintUnique = 2067 // SQLITE_CONSTRAINT_UNIQUE
-	var cause *sqlite.Error
-	return errors.As(err, &cause) && cause.Code() == constraintUnique
 }

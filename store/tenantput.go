@@ -82,7 +82,7 @@ func (db *DB) putTenants(ctx context.Context, who Actor, puts []TenantPut, end e
 	if len(b.wrong) > 0 {
 		return nil, b.wrong
 	}
-	err := db.change(ctx, who, func(c *change) error {
+	err := db.change(ctx, who, func(ctx context.Context, c *change) error {
 		b.change = c
 		if err := b.run(ctx); err != nil {
 			return err
@@ -219,7 +219,7 @@ func (b *batch) read(ctx context.Context) error {
 			ids = append(ids, id)
 		}
 	}
-	for part := range slices.Chunk(labels, chunk) {
+	for part := range parts(labels) {
 		list, err := tenants(ctx, b.change, inMany(`SELECT id, label, status, issuer, parameters, notes, revision, created_at, updated_at, removed_at
 			FROM tenants WHERE label IN ($1) AND removed_at = 0`, len(part)), part...)
 		if err != nil {
@@ -228,7 +228,13 @@ func (b *batch) read(ctx context.Context) error {
 		for _, t := range list {
 			b.there[t.Label] = t
 		}
-		err = each(ctx, b.change, func(r row) error {
+	}
+	labels = slices.DeleteFunc(labels, func(l any) bool {
+		_, there := b.there[l.(string)]
+		return there
+	})
+	for part := range parts(labels) {
+		err := each(ctx, b.change, func(r row) error {
 			var label string
 			var at int64
 			err := r.Scan(&label, &at)
@@ -239,7 +245,7 @@ func (b *batch) read(ctx context.Context) error {
 			return err
 		}
 	}
-	for part := range slices.Chunk(ids, chunk) {
+	for part := range parts(ids) {
 		list, err := tenants(ctx, b.change, inMany(`SELECT id, label, status, issuer, parameters, notes, revision, created_at, updated_at, removed_at
 			FROM tenants WHERE id IN ($1)`, len(part)), part...)
 		if err != nil {
@@ -264,7 +270,7 @@ func (b *batch) put(i int) error {
 	case p.IfRevision > 0 && (!there || was.Revision != p.IfRevision):
 		return ErrConflict
 	case there:
-		return b.write1(i, "tenant.set", &was)
+		return b.keep(i, "tenant.set", &was)
 	}
 	b.tenants++
 	if b.tenants > b.db.maxTenants {
@@ -275,16 +281,16 @@ func (b *batch) put(i int) error {
 	case known && gone.Label != p.Label:
 		return fmt.Errorf("%w: %s belongs to another label", ErrConflict, p.ID)
 	case known:
-		return b.write1(i, "tenant.restore", &gone)
+		return b.keep(i, "tenant.restore", &gone)
 	}
 	if at := b.resting[p.Label]; at > 0 && at+b.db.restFor > b.at {
 		return fmt.Errorf("%w until %s", ErrResting, time.Unix(at+b.db.restFor, 0).UTC().Format(time.RFC3339))
 	}
-	return b.write1(i, "tenant.add", nil)
+	return b.keep(i, "tenant.add", nil)
 }
 
-// write1 makes the row, and notes what happens to it.
-func (b *batch) write1(i int, action string, was *Tenant) error {
+// keep makes the row, and notes what happens to it.
+func (b *batch) keep(i int, action string, was *Tenant) error {
 	put := &b.puts[i].Tenant
 	var next Tenant
 	var before any
@@ -366,7 +372,7 @@ func (b *batch) write(ctx context.Context) error {
 }
 
 func (c *change) writeTenants(ctx context.Context, list []Tenant) error {
-	for part := range slices.Chunk(list, chunk) {
+	for part := range parts(list) {
 		args := make([]any, 0, 10*len(part))
 		for _, t := range part {
 			parameters, err := t.parameters()
@@ -389,7 +395,7 @@ func (c *change) writeTenants(ctx context.Context, list []Tenant) error {
 // RemoveTenant removes the tenant of that label and its domains; ifRevision is
 // as in TenantPut. The label rests.
 func (db *DB) RemoveTenant(ctx context.Context, who Actor, label string, ifRevision int64) error {
-	return db.change(ctx, who, func(c *change) error {
+	return db.change(ctx, who, func(ctx context.Context, c *change) error {
 		t, err := c.tenant(ctx, label, ifRevision)
 		if err != nil {
 			return err

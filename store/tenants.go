@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"onedoor/tenant"
 )
@@ -132,12 +131,12 @@ func (db *DB) TenantsSince(ctx context.Context, revision int64, n int) ([]Tenant
 // the registry's revision of which this is the whole: the changes after it come
 // from TenantsSince. Memory is needed for the custom domains alone.
 func (db *DB) EachTenant(ctx context.Context, f func(t tenant.Tenant, revision int64) error) (revision int64, err error) {
-	err = db.snapshot(ctx, func(tx *sql.Tx) error {
+	err = db.snapshot(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT revision FROM registry WHERE id = 1`).Scan(&revision); err != nil {
 			return err
 		}
 		sites := map[string][]Domain{}
-		err := each(ctx, tx, func(r row) error {
+		err := eachUnbound(ctx, tx, func(r row) error {
 			id, d, err := scanDomain(r)
 			sites[id] = append(sites[id], d)
 			return err
@@ -145,7 +144,7 @@ func (db *DB) EachTenant(ctx context.Context, f func(t tenant.Tenant, revision i
 		if err != nil {
 			return err
 		}
-		return each(ctx, tx, func(r row) error {
+		return eachUnbound(ctx, tx, func(r row) error {
 			t, err := scanTenant(r)
 			if err != nil {
 				return err
@@ -156,26 +155,6 @@ func (db *DB) EachTenant(ctx context.Context, f func(t tenant.Tenant, revision i
 			FROM tenants WHERE removed_at = 0`)
 	})
 	return revision, err
-}
-
-// querier is a pool or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// each calls f with every row.
-func each(ctx context.Context, on querier, f func(row) error, query string, args ...any) (err error) {
-	rows, err := on.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := f(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }
 
 func one(list []Tenant, err error) (Tenant, error) {
@@ -204,7 +183,7 @@ func tenants(ctx context.Context, on querier, query string, args ...any) ([]Tena
 	for i, t := range list {
 		index[t.ID], ids[i] = i, t.ID
 	}
-	for part := range slices.Chunk(ids, chunk) {
+	for part := range parts(ids) {
 		err := each(ctx, on, func(r row) error {
 			id, d, err := scanDomain(r)
 			if i, ok := index[id]; ok {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
@@ -34,7 +33,7 @@ func (db *DB) AddToken(ctx context.Context, who Actor, t Token) error {
 	if err != nil {
 		return err
 	}
-	return db.change(ctx, who, func(c *change) error {
+	return db.change(ctx, who, func(ctx context.Context, c *change) error {
 		if _, err := c.made("token.add", "token/"+t.ID, nil, t.record()); err != nil {
 			return err
 		}
@@ -50,24 +49,17 @@ func (db *DB) TokenByHash(ctx context.Context, hash string) (Token, error) {
 
 // Tokens returns every token, by name.
 func (db *DB) Tokens(ctx context.Context) (tokens []Token, err error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT id, name, hash, scopes, created_at, expires_at FROM tokens ORDER BY name`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		t, err := scanToken(rows)
-		if err != nil {
-			return nil, err
-		}
+	err = each(ctx, db.read, func(r row) error {
+		t, err := scanToken(r)
 		tokens = append(tokens, t)
-	}
-	return tokens, rows.Err()
+		return err
+	}, `SELECT id, name, hash, scopes, created_at, expires_at FROM tokens ORDER BY name`)
+	return tokens, err
 }
 
 // RemoveToken removes the token whose ID is id.
 func (db *DB) RemoveToken(ctx context.Context, who Actor, id string) error {
-	return db.change(ctx, who, func(c *change) error {
+	return db.change(ctx, who, func(ctx context.Context, c *change) error {
 		t, err := scanToken(c.QueryRowContext(ctx, `SELECT id, name, hash, scopes, created_at, expires_at FROM tokens WHERE id = $1`, id))
 		if err != nil {
 			return err

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 )
 
 // User is a person who can log in.
@@ -51,25 +50,18 @@ func (db *DB) UserByName(ctx context.Context, name string) (User, error) {
 
 // Users returns every user, by username.
 func (db *DB) Users(ctx context.Context) (users []User, err error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT id, username, name, email, email_verified, password, status, created_at, updated_at
-		FROM users ORDER BY username`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		u, err := scanUser(rows)
-		if err != nil {
-			return nil, err
-		}
+	err = each(ctx, db.read, func(r row) error {
+		u, err := scanUser(r)
 		users = append(users, u)
-	}
-	return users, rows.Err()
+		return err
+	}, `SELECT id, username, name, email, email_verified, password, status, created_at, updated_at
+		FROM users ORDER BY username`)
+	return users, err
 }
 
 // RemoveUser removes the user and all that was granted in their name.
 func (db *DB) RemoveUser(ctx context.Context, id string) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := changed(ErrNotFound)(tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, id)); err != nil {
 			return err
 		}
@@ -80,7 +72,7 @@ func (db *DB) RemoveUser(ctx context.Context, id string) error {
 // LogoutUser ends every browser session and every grant of the user, as a new
 // password or a suspension must.
 func (db *DB) LogoutUser(ctx context.Context, id string) error {
-	return db.tx(ctx, func(tx *sql.Tx) error { return dropUser(ctx, tx, id) })
+	return db.tx(ctx, func(ctx context.Context, tx *sql.Tx) error { return dropUser(ctx, tx, id) })
 }
 
 func dropUser(ctx context.Context, tx *sql.Tx, id string) error {
@@ -90,8 +82,6 @@ func dropUser(ctx context.Context, tx *sql.Tx, id string) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM grants WHERE subject = $1`, id)
 	return err
 }
-
-type row interface{ Scan(into ...any) error }
 
 func scanUser(r row) (User, error) {
 	var u User

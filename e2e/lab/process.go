@@ -41,7 +41,10 @@ func Start(s Scope, name string, cmd *exec.Cmd) *Process {
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own, so that what it starts ends with it; and the kernel
 	// ends it when this process is killed and can clean up nothing.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{} // the caller may have chosen a user
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
 	if err := fork(cmd); err != nil {
 		s.Fatalf("%s: %v", name, err)
 	}

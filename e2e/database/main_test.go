@@ -1,0 +1,47 @@
+//go:build e2e && linux
+
+// Package database shows what the store promises with real databases: a
+// PostgreSQL server, disks that are full, processes that are killed. Run it with
+// make database, and with more rounds make crash.
+package database
+
+import (
+	"context"
+	"flag"
+	"os"
+	"sync"
+	"testing"
+
+	"onedoor/e2e/lab"
+	"onedoor/store"
+)
+
+// suite is the life of the whole test binary.
+var suite lab.Suite
+
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv(writerEnv); dsn != "" {
+		os.Exit(writer(context.Background(), dsn))
+	}
+	flag.Parse()
+	code := m.Run()
+	suite.Close()
+	os.Exit(code)
+}
+
+// server is the one that tests share which leave it as it is.
+var server = sync.OnceValue(func() *lab.Postgres { return lab.StartPostgres(&suite) })
+
+func open(t *testing.T, dsn string, o store.Options) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), dsn, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
