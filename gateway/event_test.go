@@ -196,6 +196,13 @@ func TestALoginIDTellsNothingOfTheTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := newTransaction(ring)
+	for i := range tr.id {
+		tr.id[i] = 0xa0 + byte(i)
+	}
+	// docs/spec/sealed-values.md; by sha256sum.
+	if got := loginOf(&tr).String(); got != "58a0a01a7544a26974c0558f8af4e4a6" {
+		t.Errorf("the login id is %s", got)
+	}
 	id := loginOf(&tr)
 	for n := 4; n <= len(tr.id); n++ {
 		if strings.Contains(string(id[:]), string(tr.id[:n])) {
