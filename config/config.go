@@ -249,17 +249,33 @@ type App struct {
 
 // Tenants says which tenants there are.
 type Tenants struct {
-	// Admit is `registered`: those in `list`; or `any`: every label that fits
-	// an app's site and is not reserved.
+	// Admit is `registered`: those in the database and in `list`; or `any`:
+	// besides, every label that fits an app's site and is not reserved.
 	Admit string `yaml:"admit" enum:"registered,any" default:"registered"`
 
-	// List names the tenants: labels of lower-case letters, digits and hyphens,
-	// 1 to 63 long. It is read at the start.
+	// List names a few tenants that need no database: labels of lower-case
+	// letters, digits and hyphens, 1 to 63 long. Where the database knows such a
+	// label too, the database's word counts: one that is suspended there is
+	// suspended.
 	List []string `yaml:"list" example:"[acme, globex]"`
 
 	// Reserved are labels that are never a tenant. Those at which an app's site
 	// would be one of the door's own origins are always reserved.
 	Reserved []string `yaml:"reserved" example:"[www, auth, api]"`
+
+	// StaleAfter is how long tenants are served from memory while the database
+	// cannot be reached. After that they get 503, since one of them may have
+	// been suspended. While it can be reached, a change counts within a second.
+	StaleAfter time.Duration `yaml:"stale_after" default:"15m" min:"10s" max:"168h" restart:"true"`
+
+	// Limit is how many tenants there may be, in the database and in memory: a
+	// million plain ones take some 35 MB. Of more, those that have no room get
+	// 503, and the log says so.
+	Limit int `yaml:"limit" default:"2000000" min:"1" max:"50000000" restart:"true"`
+
+	// LabelRest is for how long the label of a tenant that was removed is
+	// nobody's: logins, bookmarks and DNS records may still mean its last owner.
+	LabelRest time.Duration `yaml:"label_rest" default:"2160h" min:"0s" max:"87600h" restart:"true"`
 }
 
 // Seal is about sealed values: how long they live, and the keys they are sealed

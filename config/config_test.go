@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"onedoor/horizon"
+	"onedoor/tenant"
 )
 
 // small is the least file that says everything needed.
@@ -126,7 +127,7 @@ apps:
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	d, err := c.Directory(c.Registry())
+	d, err := c.Directory(c.Registry(tenant.List(nil)))
 	if err != nil || len(d.Apps) != 2 || d.Apps[0].Name != "a" || d.Apps[1].Issuer != "/application/o/b/" {
 		t.Errorf("%v %+v", err, d)
 	}

@@ -98,15 +98,16 @@ func (c *Config) Box() (*seal.Box, error) {
 	return seal.NewBox(keys...)
 }
 
-// Registry is the tenants of `list`, and where `admit` is any, every label that
-// fits. What a database knows is a registry of its own.
-func (c *Config) Registry() tenant.Registry {
+// Registry is the tenants of the database with those of `list` beside them, and
+// where `admit` is any, every label that fits.
+func (c *Config) Registry(database tenant.Registry) tenant.Registry {
 	list := make(tenant.Labels, len(c.Tenants.List))
 	for _, label := range c.Tenants.List {
 		list[label] = struct{}{}
 	}
+	listed := tenant.Listed{Registry: database, Labels: list}
 	if c.Tenants.Admit == "any" {
-		return tenant.Any{Registry: list}
+		return tenant.Any{Registry: listed}
 	}
-	return list
+	return listed
 }

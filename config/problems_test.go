@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"onedoor/tenant"
 )
 
 var update = flag.Bool("update", false, "write the generated and golden files anew")
@@ -226,7 +228,7 @@ func FuzzEveryProblemHasAPlace(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("onedoor.yaml", data, env("A", "b"))
 		if err == nil {
-			if _, err := c.Directory(c.Registry()); err != nil {
+			if _, err := c.Directory(c.Registry(tenant.List(nil))); err != nil {
 				t.Errorf("a sound file has no directory: %v", err)
 			}
 			return

@@ -39,6 +39,10 @@ type Options struct {
 	Log          *slog.Logger
 	Now          func() time.Time
 
+	// Ready says, by nil, that what the door needs besides the provider is there;
+	// nil where there is nothing.
+	Ready func() error
+
 	// Observe is told of each request when it has been answered, by the
 	// goroutine that answered it: it must be quick. nil costs nothing.
 	Observe func(*Event)

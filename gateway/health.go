@@ -15,7 +15,7 @@ func (g *Gateway) health(w http.ResponseWriter, r *request, which string) {
 	switch which {
 	case "live":
 	case "ready":
-		if ok = !g.draining.Load() && g.Provider.Ready() == nil; ok {
+		if ok = !g.draining.Load() && g.Provider.Ready() == nil && (g.Ready == nil || g.Ready() == nil); ok {
 			body = `{"status":"ready"}`
 		} else {
 			body = `{"status":"not ready"}`

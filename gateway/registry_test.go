@@ -185,3 +185,27 @@ func TestATenantsParametersReachTheProvider(t *testing.T) {
 		}
 	}
 }
+
+func TestADoorIsReadyWhenAllThatItNeedsIsThere(t *testing.T) {
+	var wrong atomic.Pointer[error]
+	d := openDoor(t, setup{upstream: fakeProvider("/realms/atlas"), gateway: func(o *Options) {
+		o.Ready = func() error {
+			if e := wrong.Load(); e != nil {
+				return *e
+			}
+			return nil
+		}
+	}})
+	loading := errors.New("loading")
+	wrong.Store(&loading)
+	if a := d.get("anything", "/onedoor/health/ready"); a.status != http.StatusServiceUnavailable {
+		t.Errorf("while it is loading: %d", a.status)
+	}
+	if a := d.get("anything", "/onedoor/health/live"); a.status != http.StatusOK {
+		t.Errorf("it lives: %d", a.status)
+	}
+	wrong.Store(nil)
+	if a := d.get("anything", "/onedoor/health/ready"); a.status != http.StatusOK {
+		t.Errorf("when all is there: %d", a.status)
+	}
+}

@@ -25,11 +25,17 @@ import (
 type Options struct {
 	Version  string
 	InFlight *atomic.Int64 // requests that are being answered; nil: not measured
-	// Registry tells how many tenants there are, which revision of the registry
-	// they are of, and when that was last known to be the newest. nil: there is
-	// no database behind it.
-	Registry func() (tenants int, revision int64, confirmed time.Time)
+	Registry Registry      // of the tenants; nil: not measured
 	Now      func() time.Time
+}
+
+// Registry is what is measured of the registry of the tenants.
+type Registry interface {
+	Size() int64        // tenants in memory
+	Octets() int64      // of memory that they take
+	Revision() int64    // of the last change that is in memory
+	Age() time.Duration // since that was known to be the newest
+	Full() bool         // tenants were left out, for want of room
 }
 
 // Meter counts. Its labels have values of this program alone, never one that
@@ -126,18 +132,16 @@ func (m *Meter) gauge(name, help string, value func() float64) {
 }
 
 // follow measures the registry of the tenants.
-func (m *Meter) follow(registry func() (int, int64, time.Time)) {
-	m.gauge("registry_tenants", "Tenants in memory.", func() float64 {
-		tenants, _, _ := registry()
-		return float64(tenants)
-	})
-	m.gauge("registry_revision", "Revision of the registry in memory; replicas agree when it is the same.", func() float64 {
-		_, revision, _ := registry()
-		return float64(revision)
-	})
-	m.gauge("registry_age_seconds", "Time since the registry in memory was known to be the newest.", func() float64 {
-		_, _, confirmed := registry()
-		return m.now().Sub(confirmed).Seconds()
+func (m *Meter) follow(r Registry) {
+	m.gauge("registry_tenants", "Tenants in memory.", func() float64 { return float64(r.Size()) })
+	m.gauge("registry_bytes", "Memory that the tenants take.", func() float64 { return float64(r.Octets()) })
+	m.gauge("registry_revision", "Revision of the registry in memory; replicas agree when it is the same.", func() float64 { return float64(r.Revision()) })
+	m.gauge("registry_age_seconds", "Time since the registry in memory was known to be the newest.", func() float64 { return r.Age().Seconds() })
+	m.gauge("registry_full", "1 where tenants were left out of memory because there are more than tenants.limit.", func() float64 {
+		if r.Full() {
+			return 1
+		}
+		return 0
 	})
 }
 

@@ -22,13 +22,22 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// fullHouse is a registry that has no room for more.
+type fullHouse struct{}
+
+func (fullHouse) Size() int64        { return 3 }
+func (fullHouse) Octets() int64      { return 99 }
+func (fullHouse) Revision() int64    { return 7 }
+func (fullHouse) Age() time.Duration { return 2 * time.Second }
+func (fullHouse) Full() bool         { return true }
+
 // metered is a bed whose doors are counted by one Meter.
 func metered(t *testing.T) (*Meter, *gatewaytest.Bed) {
 	t.Helper()
 	inFlight := &atomic.Int64{}
 	m := New(Options{
 		Version: "v1", InFlight: inFlight,
-		Registry: func() (int, int64, time.Time) { return 3, 7, time.Now() },
+		Registry: fullHouse{},
 	})
 	m.Loaded()
 	m.Certificate(":443", time.Now)
@@ -101,6 +110,9 @@ func TestALoginAndWhatFailsOfItAreCounted(t *testing.T) {
 	wait(t, m, `onedoor_login_legs_total{leg="token",outcome="unavailable"}`, "1")
 	wait(t, m, `onedoor_registry_tenants`, "3")
 	wait(t, m, `onedoor_registry_revision`, "7")
+	wait(t, m, `onedoor_registry_bytes`, "99")
+	wait(t, m, `onedoor_registry_age_seconds`, "2")
+	wait(t, m, `onedoor_registry_full`, "1")
 	wait(t, m, `onedoor_requests_in_flight`, "0")
 	wait(t, m, `onedoor_build_info{version="v1"}`, "1")
 }

@@ -303,8 +303,11 @@ func (r *Registry) load(ctx context.Context) error {
 	next.tenants.trim()
 	next.sites.trim()
 	r.revision.Store(revision)
-	r.tables.Store(next)
-	r.confirmed.Store(int64(asked))
+	first := r.tables.Swap(next) == nil
+	r.confirmed.Store(int64(asked)) // of the new ones, so not before
+	if first {
+		close(r.loaded)
+	}
 	r.reload, r.doubtful = false, false
 	r.resize(true)
 	r.o.Log.Info("the registry has all tenants", slog.Int64("tenants", r.Size()), slog.Int64("revision", revision),

@@ -141,6 +141,12 @@ func TestBeforeTheFirstLoadNobodyIsUnknown(t *testing.T) {
 		if !errors.Is(b.Loaded(), ErrLoading) || b.Size() != 0 || b.Octets() != 0 || b.Full() {
 			b.Errorf("loaded: %v", b.Loaded())
 		}
+		hurry, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		b.Await(hurry)
+		if hurry.Err() == nil {
+			b.Error("it is there, and is not loaded")
+		}
 		if n := b.log.count("cannot follow the database"); n != 1 {
 			b.Errorf("the log says %d times that the database is down", n)
 		}
@@ -149,6 +155,7 @@ func TestBeforeTheFirstLoadNobodyIsUnknown(t *testing.T) {
 		}
 		db.set(func() { db.err = nil })
 		b.after(maxPause)
+		b.Await(b.Context())
 		b.is("acme", "active 1")
 		b.is("nobody", "unknown")
 		if b.Loaded() != nil || b.log.count("the registry has all tenants") != 1 {

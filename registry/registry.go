@@ -85,6 +85,7 @@ type Registry struct {
 	start time.Time // its monotonic reading: a wall clock that jumps changes no age
 
 	tables    atomic.Pointer[tables] // nil before the first load
+	loaded    chan struct{}          // closed after it
 	confirmed atomic.Int64           // when the source was last heard, in nanoseconds after start
 	revision  atomic.Int64
 	following
@@ -113,7 +114,7 @@ func New(o Options) *Registry {
 	if o.Resized == nil {
 		o.Resized = func(int64) {}
 	}
-	return &Registry{o: o, start: time.Now()}
+	return &Registry{o: o, start: time.Now(), loaded: make(chan struct{})}
 }
 
 // ByLabel finds the tenant of that label. The answer holds label itself, and is
@@ -177,6 +178,14 @@ func (r *Registry) current() (*tables, error) {
 		return nil, ErrStale
 	}
 	return all, nil
+}
+
+// Await returns when the tenants were read once, or ctx has ended.
+func (r *Registry) Await(ctx context.Context) {
+	select {
+	case <-r.loaded:
+	case <-ctx.Done():
+	}
 }
 
 // Loaded says, by nil, that the tenants were read once: before, a door is not

@@ -20,6 +20,30 @@ func TestListedLabelsAreActiveTenants(t *testing.T) {
 	}
 }
 
+func TestTheRegistrysWordGoesBeforeTheLists(t *testing.T) {
+	d, ctx := shop(t), context.Background()
+	known := List{
+		{ID: "7", Label: "wayne", Status: Suspended},
+		{ID: "8", Label: "globex", Status: Active, Sites: map[string]string{"shop": "https://portal.globex.example"}},
+	}
+	for _, wrap := range []func(Registry) Registry{func(r Registry) Registry { return r }, func(r Registry) Registry { return Any{r} }} {
+		d.Registry = wrap(Listed{known, Labels{"acme": {}, "wayne": {}, "globex": {}}})
+		for label, id := range map[string]string{"acme": "acme", "globex": "8", "wayne": ""} {
+			to, no := d.RedirectURI(ctx, d.Apps[0], "https://"+label+".example.com/api/auth/callback")
+			if to.Tenant.ID != id || (no == nil) != (id != "") {
+				t.Errorf("%s: %+v, %v", label, to.Tenant, no)
+			}
+		}
+		if to, no := d.RedirectURI(ctx, d.Apps[0], "https://portal.globex.example/api/auth/callback"); no != nil || to.Tenant.ID != "8" {
+			t.Errorf("a site of its own: %v", no)
+		}
+		d.Registry = wrap(Listed{brokenRegistry{}, Labels{"acme": {}}})
+		if _, no := d.RedirectURI(ctx, d.Apps[0], "https://acme.example.com/api/auth/callback"); no == nil || !no.CouldNotLook() {
+			t.Errorf("a registry that cannot look: %v", no)
+		}
+	}
+}
+
 // BenchmarkRelay and BenchmarkRedirectURI ask for tenants in no order, so that
 // a large registry is not answered from the processor's cache.
 func BenchmarkRelay(b *testing.B) {

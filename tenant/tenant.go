@@ -107,6 +107,23 @@ func (l Labels) BySite(context.Context, string, string) (Tenant, error) {
 	return Tenant{}, ErrUnknown
 }
 
+// Listed is a registry with a list beside it, for a few tenants that are always
+// there. What the registry says of a label goes before: a listed tenant that it
+// knows to be suspended is suspended, and where it cannot look, so it may be.
+type Listed struct {
+	Registry
+	Labels Labels
+}
+
+// ByLabel finds the tenant in the registry, and else in the list.
+func (l Listed) ByLabel(ctx context.Context, label string) (Tenant, error) {
+	t, err := l.Registry.ByLabel(ctx, label)
+	if errors.Is(err, ErrUnknown) {
+		return l.Labels.ByLabel(ctx, label)
+	}
+	return t, err
+}
+
 // Any admits every label that fits the template: for development, or where
 // another system guards the names. Punycode labels are not admitted unseen: one
 // that looks like a customer's name belongs to whoever asked first.

@@ -44,16 +44,13 @@ func (d *door) configure(ctx context.Context, cfg *config.Config, before *config
 	c.gateway = gateway.New(gateway.Options{
 		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.keys.Ring, States: d.db,
 		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
-		Log: d.log, Now: d.now, Observe: d.observe, InFlight: &d.inFlight,
+		Ready: d.tenants.Loaded, Log: d.log, Now: d.now, Observe: d.observe, InFlight: &d.inFlight,
 	})
 	for _, l := range cfg.Listeners {
 		c.handlers = append(c.handlers, c.gateway.Handler(cfg.Horizon(l)))
 	}
 	return c, nil
 }
-
-// registry knows the tenants: those of the file.
-func (d *door) registry(cfg *config.Config) tenant.Registry { return cfg.Registry() }
 
 // active says whether a label is, at this moment, an active tenant's that may
 // log in at the issuer.

@@ -15,6 +15,7 @@ import (
 
 	"onedoor/config"
 	"onedoor/gateway"
+	"onedoor/registry"
 	"onedoor/store"
 )
 
@@ -41,6 +42,8 @@ type door struct {
 	db   *store.DB
 	keys *keyring
 	lookout
+
+	tenants *registry.Registry
 
 	current atomic.Pointer[configured]
 	servers []*server
@@ -74,6 +77,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	if err := warnOfPlainKeys(ctx, db, log); err != nil {
 		return nil, found(err, "")
 	}
+	d.openRegistry(cfg)
 	if err := d.look(cfg); err != nil {
 		return nil, found(err, "")
 	}
@@ -153,6 +157,7 @@ func (d *door) run(ctx context.Context) error {
 	for _, task := range d.tasks {
 		group.Go(func() error { return task(answering) })
 	}
+	d.awaitTenants(failed)
 	for _, s := range d.servers {
 		group.Go(func() error {
 			err := s.serve()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,9 @@ func openStore(ctx context.Context, cfg *config.Config) (*store.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, string(cfg.Database), store.Options{Encryption: box})
+	return store.Open(ctx, string(cfg.Database), store.Options{
+		Encryption: box, MaxTenants: int64(cfg.Tenants.Limit), RestFor: cmp.Or(cfg.Tenants.LabelRest, -1), // 0 is 90 days there
+	})
 }
 
 // operator is who works at the command line, for the audit log.

@@ -20,7 +20,7 @@ type lookout struct {
 // look makes the door's lookout.
 func (d *door) look(cfg *config.Config) error {
 	version := thisBuild().Version
-	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Now: d.now})
+	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Registry: d.tenants, Now: d.now})
 	d.meter.Loaded()
 	if cfg.Tracing.Endpoint == "" {
 		return nil
