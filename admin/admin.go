@@ -41,9 +41,9 @@ type Options struct {
 	// Domains looks for the proofs of sites. Required.
 	Domains *domains.Checker
 
-	// Token is the token of the configuration, which may do everything; ""
-	// for none.
-	Token string
+	// Token is the token of the configuration of this moment, which may do
+	// everything; "" or nil for none.
+	Token func() string
 
 	// Hosts are the names under which the API may be asked, besides those of
 	// the loopback interface and the address that a request came in at.
@@ -185,7 +185,7 @@ var everywhere = map[int]string{
 }
 
 var elsewhere = map[int]string{
-	http.StatusBadRequest:            "The body is not JSON, or a precondition is not well-formed.",
+	http.StatusBadRequest:            "The body is not JSON.",
 	http.StatusNotFound:              "There is no such thing.",
 	http.StatusConflict:              "What is there stands against it.",
 	http.StatusPreconditionFailed:    "If-Match or If-None-Match does not hold.",
@@ -230,6 +230,10 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 			r, w := humago.Unwrap(ctx)
 			caller, p := a.authorize(r, op.scope)
 			if p != nil {
+				p.write(w)
+				return
+			}
+			if p := emptyParameters(r); p != nil {
 				p.write(w)
 				return
 			}

@@ -32,7 +32,7 @@ func TestNobodyComesInWithoutAToken(t *testing.T) {
 	}
 	b.t = t
 	b.ask("GET", "/v1/tenants", "", "Authorization", "bearer "+bootstrap).is(200, "") // RFC 9110 §11.1: a scheme has no case
-	none := makeBed(t, func(o *admin.Options) { o.Token = "" })
+	none := makeBed(t, func(o *admin.Options) { o.Token = nil })
 	none.ask("GET", "/v1/tenants", "", "Authorization", "Bearer").is(401, "token_invalid")
 	none.ask("GET", "/v1/tenants", "", "Authorization", "Bearer ").is(401, "token_invalid")
 }
@@ -128,6 +128,8 @@ func TestATokenGivesNoMoreThanItHas(t *testing.T) {
 	b.ask("POST", "/v1/tokens", `{"name":"b","scopes":["tenants:read","tenants:write"]}`, hers...).is(403, "scope_missing")
 	for body, at := range map[string]string{
 		`{"name":"c","scopes":[]}`:                "body.scopes",
+		`{"name":"c","scopes":[{}]}`:              "body.scopes[0]",
+		`{"name":"c","scopes":[{},{}]}`:           "body.scopes[0] body.scopes[1]",
 		`{"name":"c","scopes":["all"]}`:           "body.scopes[0]",
 		`{"name":"c"}`:                            "body",
 		`{"name":"","scopes":["tenants:read"]}`:   "body.name body.name",
@@ -233,7 +235,7 @@ func TestMetricsNeedTheirScope(t *testing.T) {
 }
 
 func TestACallerInThisProcessNeedsNoToken(t *testing.T) {
-	b := makeBed(t, func(o *admin.Options) { o.Token = "" })
+	b := makeBed(t, func(o *admin.Options) { o.Token = nil })
 	r := httptest.NewRequest("PUT", "http://localhost/v1/tenants/acme", strings.NewReader("{}"))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

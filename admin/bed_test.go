@@ -75,7 +75,7 @@ func makeBed(t testing.TB, change ...func(*admin.Options)) *bed {
 		Reserved: []string{"www", "auth"}, Door: env.Door,
 	}
 	o := admin.Options{
-		Store: b.db, Rules: func() *tenant.Directory { return b.rules }, Token: bootstrap, Now: b.now, Version: "test", Rate: 100_000,
+		Store: b.db, Rules: func() *tenant.Directory { return b.rules }, Token: func() string { return bootstrap }, Now: b.now, Version: "test", Rate: 100_000,
 		Domains: domains.New(domains.Options{Store: b.db, Resolver: b, Now: b.now}),
 	}
 	for _, f := range change {

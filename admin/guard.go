@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"reflect"
 	"runtime/debug"
@@ -22,13 +24,14 @@ import (
 // in a frame or read by a script of another origin (there is no CORS), and no
 // cookie is read or set: a browser that is led here brings nothing of its
 // owner's (THREATS T-66).
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *API) ServeHTTP(to http.ResponseWriter, r *http.Request) {
+	w := &begun{ResponseWriter: to}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
-	defer a.recover(r)
+	defer a.recover(w, r)
 	if !a.answersTo(r) {
 		problem(http.StatusMisdirectedRequest, "host_unknown", "This API does not answer to that Host.", "name it in admin.hosts, or ask 127.0.0.1").write(w)
 		return
@@ -117,18 +120,60 @@ func (s *answer) WriteHeader(status int) { s.status = status }
 
 func (s *answer) Write(p []byte) (int, error) { return len(p), nil }
 
-// recover ends a request that went wrong by ending its connection: part of an
-// answer may have been sent.
-func (a *API) recover(r *http.Request) {
+// begun knows whether an answer has begun.
+type begun struct {
+	http.ResponseWriter
+	yes bool
+}
+
+func (b *begun) WriteHeader(status int) {
+	b.yes = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+func (b *begun) Write(p []byte) (int, error) {
+	b.yes = true
+	return b.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController through.
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
+
+// recover ends a request that went wrong, where its answer has begun by ending
+// its connection.
+func (a *API) recover(w *begun, r *http.Request) {
 	err := recover()
 	if err == nil {
 		return
 	}
 	cause, _ := err.(error)
-	if r.Context().Err() == nil && !errors.Is(cause, http.ErrAbortHandler) && !errors.Is(cause, context.Canceled) {
+	gone := r.Context().Err() != nil || errors.Is(cause, http.ErrAbortHandler) || errors.Is(cause, context.Canceled)
+	if !gone {
 		a.Log.Error("admin: panic", slog.String("path", r.URL.Path), slog.Any("error", err), slog.String("stack", string(debug.Stack())))
 	}
-	panic(http.ErrAbortHandler)
+	if gone || w.yes {
+		panic(http.ErrAbortHandler)
+	}
+	problem(http.StatusInternalServerError, "internal", "A mistake of the door.", "its log has the cause: report it").write(w)
+}
+
+// emptyParameters refuses parameters without a value: huma takes them for absent
+// ones, and "?status=" would list tenants of every status.
+func emptyParameters(r *http.Request) *Problem {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return invalid([]Mistake{{Location: "query", Detail: "is not well-formed: " + err.Error()}})
+	}
+	var all []Mistake
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(values[name]) != 1 || values[name][0] == "" {
+			all = append(all, Mistake{Location: "query." + name, Detail: "has no value, or several: give it one, or leave it out"})
+		}
+	}
+	if len(all) > 0 {
+		return invalid(all)
+	}
+	return nil
 }
 
 var typeOfProblem = reflect.TypeFor[Problem]()

@@ -57,7 +57,7 @@ func (a *API) sites() {
 	register(a, operation{
 		id: "delete-site", method: http.MethodDelete, path: "/v1/tenants/{label}/sites/{app}", tag: tagSites, scope: TenantsWrite,
 		summary: "Take a tenant's own site away", doc: "Its site for the app is the app's template's again.",
-		problems: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusPreconditionFailed},
+		problems: []int{http.StatusNotFound, http.StatusPreconditionFailed},
 	}, a.deleteSite)
 	register(a, operation{
 		id: "check-site", method: http.MethodPost, path: "/v1/tenants/{label}/sites/{app}/check", tag: tagSites, scope: TenantsWrite,
@@ -72,7 +72,7 @@ type Sited struct {
 }
 
 type siteBody struct {
-	Origin  string `json:"origin" maxLength:"255" pattern:"^https?://[!-~]+$" doc:"Scheme, host and port, as a browser writes them." example:"https://portal.acme.example"`
+	Origin  string `json:"origin" maxLength:"255" pattern:"^https?://[a-z0-9.:\\[\\]-]+$" patternDescription:"scheme, host and port, as a browser writes them" doc:"Scheme, host and port, as a browser writes them." example:"https://portal.acme.example"`
 	Trusted bool   `json:"trusted,omitempty" nullable:"true" doc:"Admit it without a proof."`
 }
 

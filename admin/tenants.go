@@ -40,6 +40,11 @@ type TenantBody struct {
 	Notes      string     `json:"notes,omitempty" nullable:"true" maxLength:"1000" pattern:"^[^\\x00]*$" doc:"For people."`
 }
 
+const (
+	originPattern = `^https?://[a-z0-9.:\[\]-]+$`
+	appPattern    = "^[a-z0-9-]+$"
+)
+
 // Sites are origins by app.
 type Sites map[string]string
 
@@ -47,7 +52,8 @@ type Sites map[string]string
 func (Sites) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: "object", Nullable: true, MaxProperties: new(store.MaxDomains),
-		AdditionalProperties: &huma.Schema{Type: "string", MaxLength: new(store.MaxOrigin), Pattern: "^https?://[!-~]+$"},
+		AdditionalProperties: &huma.Schema{Type: "string", MaxLength: new(store.MaxOrigin), Pattern: originPattern},
+		Extensions:           map[string]any{"propertyNames": map[string]any{"pattern": appPattern, "maxLength": store.MaxApp}},
 		Examples:             []any{map[string]any{"atlas": "https://portal.acme.example"}},
 	}
 }
@@ -59,7 +65,8 @@ type Parameters map[string]string
 func (Parameters) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: "object", Nullable: true, MaxProperties: new(16),
-		AdditionalProperties: &huma.Schema{Type: "string", MinLength: new(1), MaxLength: new(1024)},
+		AdditionalProperties: &huma.Schema{Type: "string", MinLength: new(1), MaxLength: new(250), Pattern: `^[^\x00-\x1F\x7F]*$`},
+		Extensions:           map[string]any{"propertyNames": map[string]any{"pattern": "^[a-z][a-z0-9_-]*$", "maxLength": 64}},
 		Examples:             []any{map[string]any{"kc_idp_hint": "acme"}},
 	}
 }
@@ -157,7 +164,7 @@ func (a *API) tenants() {
 	}, a.listTenants)
 	register(a, operation{
 		id: "get-tenant", method: http.MethodGet, path: "/v1/tenants/{label}", tag: tagTenants, scope: TenantsRead,
-		summary: "Show a tenant", problems: []int{http.StatusBadRequest, http.StatusNotFound},
+		summary: "Show a tenant", problems: []int{http.StatusNotFound},
 		responses: map[string]*huma.Response{"304": {Description: "It is at the ETag of If-None-Match still."}},
 	}, a.getTenant)
 	register(a, operation{
@@ -176,7 +183,7 @@ func (a *API) tenants() {
 	register(a, operation{
 		id: "delete-tenant", method: http.MethodDelete, path: "/v1/tenants/{label}", tag: tagTenants, scope: TenantsWrite,
 		summary: "Remove a tenant", doc: "Its logins stop, and its label rests: nobody else can have it for a while.",
-		problems: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusPreconditionFailed},
+		problems: []int{http.StatusNotFound, http.StatusPreconditionFailed},
 	}, a.deleteTenant)
 }
 
@@ -250,7 +257,7 @@ func (a *API) listTenants(ctx context.Context, in *tenantsIn) (*tenantsOut, erro
 
 type getIn struct {
 	Labelled
-	IfNoneMatch string `header:"If-None-Match" doc:"Answer 304 where the tenant is at this ETag still."`
+	IfNoneMatch string `header:"If-None-Match" pattern:"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$" patternDescription:"* or entity tags in quotes" doc:"Answer 304 where the tenant is at this ETag still."`
 }
 
 func (a *API) getTenant(ctx context.Context, in *getIn) (*tenantOut, error) {
@@ -258,14 +265,8 @@ func (a *API) getTenant(ctx context.Context, in *getIn) (*tenantOut, error) {
 	if err != nil {
 		return nil, refused(err, in.Label)
 	}
-	if in.IfNoneMatch != "" {
-		same, ok := matches(in.IfNoneMatch, t.Revision, true)
-		if !ok {
-			return nil, malformed("If-None-Match")
-		}
-		if same {
-			return shown(t, http.StatusNotModified), nil
-		}
+	if in.IfNoneMatch != "" && matches(in.IfNoneMatch, t.Revision, true) {
+		return shown(t, http.StatusNotModified), nil
 	}
 	return shown(t, http.StatusOK), nil
 }

@@ -89,7 +89,7 @@ func TestAChangeIsBoundToWhatWasRead(t *testing.T) {
 		b.ask(method, "/v1/tenants/acme", body, "If-Match", first).is(412, "precondition_failed")
 		b.ask(method, "/v1/tenants/acme", body, "If-Match", "W/"+second).is(412, "precondition_failed")
 		for _, bad := range []string{"17", `"17`, `"1" "2"`, `"a"b"`, ","} {
-			b.ask(method, "/v1/tenants/acme", body, "If-Match", bad).is(400, "precondition_malformed").at("header.If-Match")
+			b.ask(method, "/v1/tenants/acme", body, "If-Match", bad).is(422, "invalid").at("header.If-Match")
 		}
 	}
 	b.ask("PATCH", "/v1/tenants/acme", `{"notes":"3"}`, "If-Match", first+", "+second).is(200, "")
@@ -183,6 +183,7 @@ func TestTenantsAreListedPageByPage(t *testing.T) {
 	for query, at := range map[string]string{
 		"limit=0": "query.limit", "limit=1001": "query.limit", "limit=x": "query.limit", "status=gone": "query.status",
 		"prefix=A": "query.prefix", "cursor=!": "query.cursor", "page=2": "query.page",
+		"status=": "query.status", "cursor": "query.cursor", "limit=1&limit=2": "query.limit", "limit=%zz": "query",
 	} {
 		b.ask("GET", "/v1/tenants?"+query, "").is(422, "invalid").at(at)
 	}

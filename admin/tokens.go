@@ -87,7 +87,7 @@ func (Wanted) Schema(huma.Registry) *huma.Schema {
 		names = append(names, s.Name)
 	}
 	return &huma.Schema{
-		Type: "array", MinItems: new(1), MaxItems: new(len(names)), UniqueItems: true,
+		Type: "array", MinItems: new(1), MaxItems: new(len(names)),
 		Items: &huma.Schema{Type: "string", Enum: names},
 	}
 }
@@ -108,7 +108,7 @@ func (a *API) addToken(ctx context.Context, in *addTokenIn) (*newTokenOut, error
 			return nil, problem(http.StatusForbidden, "scope_missing", "This token has no scope "+scope+", so it can give it to none.", "leave the scope out, or ask with a token that has it")
 		}
 	}
-	t := store.Token{Name: in.Body.Name, Scopes: slices.Sorted(slices.Values(in.Body.Scopes))}
+	t := store.Token{Name: in.Body.Name, Scopes: slices.Compact(slices.Sorted(slices.Values(in.Body.Scopes)))}
 	if in.Body.ExpiresAt != nil {
 		t.ExpiresAt = in.Body.ExpiresAt.Unix()
 		if t.ExpiresAt <= a.now().Unix() || in.Body.ExpiresAt.Year() > 9999 {

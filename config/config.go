@@ -87,9 +87,12 @@ type Config struct {
 	// key on a line.
 	EncryptionKeyFile string `yaml:"encryption_key_file" example:"encryption.key"`
 
-	// Admin is the listener for operators: API, metrics, console. This version
-	// checks it and does not open it yet.
+	// Admin is the listener for operators: the API and the metrics. It is
+	// opened where this section is given, or ONEDOOR_ADMIN_TOKEN.
 	Admin Admin `yaml:"admin"`
+
+	// Domains is how the proofs of tenants' own sites are looked for.
+	Domains Domains `yaml:"domains"`
 
 	// Log is what the door writes about itself, one line an event, on standard
 	// error.
@@ -295,17 +298,53 @@ type Seal struct {
 	RotateEvery time.Duration `yaml:"rotate_every" default:"720h" min:"0s" max:"8760h"`
 }
 
-// Admin is the listener for operators. This version checks these keys and does
-// not open the listener yet.
+// Admin is the listener for operators.
 type Admin struct {
+	// Open tells that the listener is wanted.
+	Open bool `yaml:"-"`
+
 	// Listen is its address, host:port. Keep it off the Internet.
 	Listen string `yaml:"listen" default:"127.0.0.1:9001" restart:"true"`
 
-	// Token is the bearer token that the admin API demands.
+	// Token is a bearer token that may do everything: for the first steps, and
+	// for adding others, which may do less and end. Without
+	// it there are only those. At least 16 characters.
 	Token Secret `yaml:"token"`
 
 	// TokenFile is a file that holds the value of `token`.
 	TokenFile string `yaml:"token_file" example:"admin.token"`
+
+	// Hosts are the names under which the API is asked, besides `localhost`, the
+	// loopback addresses, the host of `listen` and the address that a request
+	// came in at. A request with any other Host gets 421: a page of anybody's
+	// could have its own name lead here.
+	Hosts []string `yaml:"hosts" restart:"true" example:"[onedoor, admin.example.com]"`
+
+	// Rate is how many requests a second a token may make. An import takes a
+	// thousand tenants in one.
+	Rate int `yaml:"rate" default:"100" min:"1" max:"100000" restart:"true"`
+
+	// TLS makes it an https listener.
+	TLS *TLS `yaml:"tls" restart:"true"`
+
+	// Insecure permits an address that is not of the loopback interface without
+	// TLS. Tokens then travel in the clear.
+	Insecure bool `yaml:"insecure"`
+}
+
+// Domains is how the proofs of tenants' own sites are looked for in the DNS.
+type Domains struct {
+	// Resolver is the recursive resolver that is asked, host:port. By default it
+	// is the operating system's. What it answers is believed: take one near by
+	// that validates DNSSEC.
+	Resolver string `yaml:"resolver" restart:"true" example:"127.0.0.1:53"`
+
+	// Recheck is how often the proof of an admitted site is looked for.
+	Recheck time.Duration `yaml:"recheck" default:"24h" min:"1m" max:"168h" restart:"true"`
+
+	// Grace is how long the proof may be missing, in three looks at least, before
+	// the site is no longer admitted. An answer that is none does not count.
+	Grace time.Duration `yaml:"grace" default:"72h" min:"1m" max:"720h" restart:"true"`
 }
 
 // Log is what the door writes about itself.

@@ -136,7 +136,7 @@ apps:
 func TestCertificateSecretAndCAFilesAreReadBesideTheConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := selfSigned(t)
-	for name, data := range map[string][]byte{"c.pem": cert, "k.pem": key, "token": []byte("s3cret\r\n"), "onedoor.yaml": []byte(`
+	for name, data := range map[string][]byte{"c.pem": cert, "k.pem": key, "token": []byte("s3cret-of-many-characters\r\n"), "onedoor.yaml": []byte(`
 public_url: https://auth.example.com
 listeners: [{address: ":443", serves: [public], tls: {cert_file: c.pem, key_file: k.pem}}]
 provider: {upstream: "https://idp", issuers: [/], ca_file: c.pem}
@@ -150,7 +150,7 @@ admin: {token_file: token}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(c.Admin.Token) != "s3cret" || c.Listeners[0].TLS.CertFile != filepath.Join(dir, "c.pem") ||
+	if string(c.Admin.Token) != "s3cret-of-many-characters" || c.Listeners[0].TLS.CertFile != filepath.Join(dir, "c.pem") ||
 		c.Provider.CAFile != filepath.Join(dir, "c.pem") || string(c.Database) != filepath.Join(dir, "onedoor.db") {
 		t.Errorf("%+v", c)
 	}

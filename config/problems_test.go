@@ -92,6 +92,15 @@ func TestEachMistakeHasItsPlaceAndItsCure(t *testing.T) {
 		{"everybody as a trusted proxy", strings.Replace(small, "listen: :9000", `listeners: [{address: ":1", serves: [public], trusted_proxies: [0.0.0.0/0]}]`, 1), "is everybody", ""},
 		{"an address for a network", strings.Replace(small, "listen: :9000", `listeners: [{address: ":1", serves: [public], trusted_proxies: [10.1.2.3]}]`, 1), "is not a network", "192.0.2.7/32"},
 		{"nobody serves public", strings.Replace(small, "listen: :9000", `listeners: [{address: ":1", serves: [internal]}]`, 1), "no listener serves public", ""},
+		{"an admin API for everybody, in the clear", small + "admin: {listen: \":9001\"}\n", "can be reached from other machines", "give admin.tls"},
+		{"an admin API at an address, in the clear", small + "admin: {listen: \"192.0.2.1:9001\"}\n", "can be reached from other machines", ""},
+		{"a token that can be guessed", small + "admin: {token: hunter2}\n", "a token of 7 characters can be guessed", "openssl rand"},
+		{"a host with its port", small + "admin: {hosts: [\"onedoor:9001\"]}\n", "has a port", "leave it out"},
+		{"a host that is an origin", small + "admin: {hosts: [\"https://onedoor\"]}\n", "is not a host name", ""},
+		{"a rate of none", small + "admin: {rate: 0}\n", "0 is out of bounds", ""},
+		{"a resolver without its port", small + "domains: {resolver: 127.0.0.1}\n", "is not the address of a resolver", "host:port"},
+		{"a resolver that is none", small + "domains: {resolver: \":53\"}\n", "is not the address of a resolver", ""},
+		{"a grace of no time", small + "domains: {grace: 0s}\n", "0s is out of bounds", ""},
 		{"the admin API on the door's address", small + "admin: {listen: \":9000\"}\n", "would serve the admin API and the door", ""},
 		{"a port alone", strings.Replace(small, ":9000", "9000x", 1), `"9000x" is not an address`, ""},
 		{"a template that is everybody's", small + "apps:\n  a: {client_id: a, site: \"https://{tenant}.com\", callbacks: [/cb]}\n", "anybody can register", ""},
@@ -200,7 +209,7 @@ apps:
 }
 
 func TestASecretIsNeverPrinted(t *testing.T) {
-	const hidden = "hunter2"
+	const hidden = "hunter2-0123456789"
 	c := mustParse(t, small+"admin: {token: "+hidden+"}\n")
 	printed := []string{}
 	for _, s := range []Secret{Secret("postgres://door:" + hidden + "@db/door"), c.Admin.Token} {

@@ -46,6 +46,9 @@ func (c *Config) Restart(next *Config) Problems {
 	if c.Provider.Embedded != nil && next.Provider.Embedded != nil && !slices.Equal(c.Provider.Issuers, next.Provider.Issuers) {
 		d.say("provider.issuers")
 	}
+	if c.Admin.Open != next.Admin.Open {
+		d.say("admin")
+	}
 	d.found.sort()
 	return d.found
 }

@@ -44,7 +44,7 @@ log: {format: text}
 	want := []string{
 		"onedoor.yaml:1:13: public_url" + says, "onedoor.yaml:3:15: listeners[0].address" + says,
 		"onedoor.yaml:5:3: provider.embedded" + says, "onedoor.yaml:7:11: database" + says, "onedoor.yaml:8:17: encryption_key" + says,
-		"onedoor.yaml:9:17: admin.listen" + says, "onedoor.yaml:10:23: limits.connections" + says, "onedoor.yaml:11:15: log.format" + says,
+		"onedoor.yaml:9:8: admin" + says, "onedoor.yaml:9:17: admin.listen" + says, "onedoor.yaml:10:23: limits.connections" + says, "onedoor.yaml:11:15: log.format" + says,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -56,10 +56,11 @@ log: {format: text}
 
 func TestWhatADoorCanTakeNeedsNoRestart(t *testing.T) {
 	const head = "public_url: https://auth.example.com\ninternal_urls: [http://onedoor:9000]\nprovider: {upstream: \"http://a:1\", issuers: [/r]}\n"
-	before := mustParse(t, head+"listen: :9000\n")
+	const admin = "admin: {token: one-token-0123456}\n"
+	before := mustParse(t, head+"listen: :9000\n"+admin)
 	for name, text := range map[string]string{
-		"nothing":                           head + "listen: :9000\n",
-		"the one listener in the long form": head + "listeners: [{address: \":9000\", serves: [public, internal]}]\n",
+		"nothing":                           head + "listen: :9000\n" + admin,
+		"the one listener in the long form": head + "listeners: [{address: \":9000\", serves: [public, internal]}]\n" + admin,
 		"another provider, apps, tenants, times and limits": `public_url: https://auth.example.com
 public_aliases: [https://login.example.com]
 internal_urls: [http://door:9000]
@@ -69,7 +70,7 @@ apps: {atlas: {client_id: a, issuer: /r, site: "https://{tenant}.example.com", c
 tenants: {list: [acme]}
 seal: {login_ttl: 10m, code_ttl: 1m, rotate_every: 24h}
 limits: {url_length: 8KiB, form_size: 32KiB, body_size: 1MiB, form_timeout: 5s, read_timeout: 5s, provider_requests: 7, provider_timeout: 3s}
-admin: {token: t}
+admin: {token: another-token-0123}
 log: {level: debug}
 `,
 	} {
@@ -82,12 +83,12 @@ log: {level: debug}
 func TestAListenerMoreOrLessAndATLSThatComesNeedARestart(t *testing.T) {
 	const head = "public_url: https://auth.example.com\nprovider: {embedded: {}}\n"
 	one := mustParse(t, head+"listen: :9000\n")
-	two := mustParse(t, head+"listeners: [{address: \":9000\", serves: [public]}, {address: \":9001\", serves: [public]}]\nadmin: {listen: \":9002\"}\n")
-	if got := one.Restart(two); len(got) != 2 || got[1].Path != "admin.listen" && got[0].Path != "listeners" || got[0].Line != 3 {
+	two := mustParse(t, head+"listeners: [{address: \":9000\", serves: [public]}, {address: \":9001\", serves: [public]}]\nadmin: {listen: \"127.0.0.1:9002\"}\n")
+	if got := one.Restart(two); len(got) != 3 || got[0].Path != "listeners" || got[0].Line != 3 || got[1].Path != "admin" {
 		t.Errorf("%v", got)
 	}
-	other := mustParse(t, head+"listen: :9001\nadmin: {listen: \":9002\"}\n")
-	if got := one.Restart(other); len(got) != 2 || got[0].Path != "listen" || got[0].Line != 3 || got[0].Column != 9 {
+	other := mustParse(t, head+"listen: :9001\nadmin: {listen: \"127.0.0.1:9002\"}\n")
+	if got := one.Restart(other); len(got) != 3 || got[0].Path != "listen" || got[0].Line != 3 || got[0].Column != 9 {
 		t.Errorf("%v", got)
 	}
 }
@@ -101,7 +102,7 @@ func TestEveryFileThatWasReadIsNamed(t *testing.T) {
 		}
 		return file
 	}
-	token, key := write("token", "secret\n"), write("key", randomKey(1)+"\n"+randomKey(2)+"\n")
+	token, key := write("token", "secret-of-many-characters\n"), write("key", randomKey(1)+"\n"+randomKey(2)+"\n")
 	file := write("onedoor.yaml", small+"admin: {token_file: token}\nencryption_key_file: key\n")
 	c, err := Load(file, nil)
 	if err != nil {
@@ -151,19 +152,19 @@ func TestAnEncryptionKeyThatNobodyDrewIsRefused(t *testing.T) {
 }
 
 func TestSecretsMayComeFromTheEnvironment(t *testing.T) {
-	vars := env("ONEDOOR_ENCRYPTION_KEY", randomKey(1)+"\n"+randomKey(2), "ONEDOOR_ADMIN_TOKEN", "t", "ONEDOOR_DATABASE", "env.db", "KEYS", randomKey(3)+"\n"+randomKey(4))
+	vars := env("ONEDOOR_ENCRYPTION_KEY", randomKey(1)+"\n"+randomKey(2), "ONEDOOR_ADMIN_TOKEN", "theirs-0123456789", "ONEDOOR_DATABASE", "env.db", "KEYS", randomKey(3)+"\n"+randomKey(4))
 	c, err := Parse("onedoor.yaml", []byte(small), vars)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(c.EncryptionKey) != randomKey(1)+"\n"+randomKey(2) || c.Admin.Token != "t" || string(c.Database) != "env.db" {
+	if string(c.EncryptionKey) != randomKey(1)+"\n"+randomKey(2) || c.Admin.Token != "theirs-0123456789" || !c.Admin.Open || string(c.Database) != "env.db" {
 		t.Errorf("%q %q %q", string(c.EncryptionKey), string(c.Admin.Token), string(c.Database))
 	}
-	c, err = Parse("onedoor.yaml", []byte(small+"database: file.db\nencryption_key: ${KEYS}\nadmin: {token: mine}\n"), vars)
+	c, err = Parse("onedoor.yaml", []byte(small+"database: file.db\nencryption_key: ${KEYS}\nadmin: {token: mine-0123456789ab}\n"), vars)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(c.EncryptionKey) != randomKey(3)+"\n"+randomKey(4) || c.Admin.Token != "mine" || string(c.Database) != "file.db" {
+	if string(c.EncryptionKey) != randomKey(3)+"\n"+randomKey(4) || c.Admin.Token != "mine-0123456789ab" || string(c.Database) != "file.db" {
 		t.Errorf("what the file says did not go before: %q %q %q", string(c.EncryptionKey), string(c.Admin.Token), string(c.Database))
 	}
 	_, err = Parse("onedoor.yaml", []byte(small), env("ONEDOOR_ENCRYPTION_KEY", "c2hvcnQ="))

@@ -234,18 +234,12 @@ func (d *decoder) operations(c *Config) {
 		d.wrong("database", "is neither a file name nor a postgres:// address", "")
 	}
 	d.encryption(c)
-	d.secret("admin.token", &c.Admin.Token, "admin.token_file", &c.Admin.TokenFile)
-	d.address("admin.listen", c.Admin.Listen)
-	for i, l := range c.Listeners {
-		if l.Address != "" && l.Address == c.Admin.Listen {
-			path := "admin.listen"
-			if !d.given(path) && d.given("listen") {
-				path = "listen"
-			} else if !d.given(path) {
-				path = index("listeners", i) + ".address"
-			}
-			d.wrong(path, fmt.Sprintf("%s would serve the admin API and the door", l.Address), "operators have a listener of their own, 127.0.0.1:9001 by default")
+	d.admin(c)
+	if c.Domains.Resolver != "" && !d.said["domains.resolver"] {
+		if host, _, _ := net.SplitHostPort(c.Domains.Resolver); host == "" {
+			d.wrong("domains.resolver", fmt.Sprintf("%q is not the address of a resolver", c.Domains.Resolver), "write host:port, as 127.0.0.1:53")
 		}
+		d.address("domains.resolver", c.Domains.Resolver)
 	}
 }
 

@@ -31,6 +31,9 @@ func (c *Config) Warnings() []string {
 			warn("apps.%s: browser_binding is off: a login may end in another browser than it began in; the app's own state check is what is left", name)
 		}
 	}
+	if c.Admin.Open && c.Admin.Insecure && c.Admin.TLS == nil {
+		warn("admin.listen: %s is http: everybody on the way reads the tokens", c.Admin.Listen)
+	}
 	if slices.Contains(c.Provider.Expose, "/") {
 		warn("provider.expose: / opens all that the provider keeps to itself: its administration, and registration of clients that the door does not know")
 	}

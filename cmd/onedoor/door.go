@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onedoor/config"
+	"onedoor/domains"
 	"onedoor/gateway"
 	"onedoor/registry"
 	"onedoor/store"
@@ -42,6 +43,7 @@ type door struct {
 	db   *store.DB
 	keys *keyring
 	lookout
+	checker *domains.Checker
 
 	tenants *registry.Registry
 
@@ -81,6 +83,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	if err := d.look(cfg); err != nil {
 		return nil, found(err, "")
 	}
+	d.checkDomains(cfg)
 	d.background(func(ctx context.Context) error {
 		db.PruneUntil(ctx, log)
 		return nil

@@ -29,7 +29,11 @@ func (c *serveCommand) Run(t *terminal) error {
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
-	sockets, err := listen(t.ctx, cfg.Listeners)
+	listeners := cfg.Listeners
+	if cfg.Admin.Open {
+		listeners = append(slices.Clip(listeners), config.Listener{Address: cfg.Admin.Listen})
+	}
+	sockets, err := listen(t.ctx, listeners)
 	if err != nil {
 		return err
 	}
@@ -48,8 +52,13 @@ func (c *serveCommand) Run(t *terminal) error {
 		return err
 	}
 	defer d.close()
-	for i, socket := range sockets {
-		if err := d.add(i, socket); err != nil {
+	for i := range cfg.Listeners {
+		if err := d.add(i, sockets[i]); err != nil {
+			return err
+		}
+	}
+	if cfg.Admin.Open {
+		if err := d.operate(cfg, sockets[len(cfg.Listeners)]); err != nil {
 			return err
 		}
 	}
