@@ -155,7 +155,9 @@ func checkResponse(r *request, issuer *upstream.Issuer, ps oidc.Params, t *trans
 	iss, has := ps.Lookup("iss")
 	switch {
 	case has && iss != issuer.ID: // simple string comparison (RFC 9207 §2.4)
-		return refuse("response.iss")
+		bad := refuse("response.iss")
+		bad.Cause = &tenant.Refusal{Rule: bad.Rule, Got: shorten(iss), Want: issuer.ID, Differs: tenant.Differ(iss, issuer.ID)}
+		return bad
 	case !has && issuer.Metadata.Bool("authorization_response_iss_parameter_supported"):
 		return refuse("response.iss.missing")
 	}

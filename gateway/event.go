@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"net/http"
 	"time"
+
+	"onedoor/tenant"
 )
 
 // Event is what happened to one request. It holds nothing secret: no query, no
@@ -29,11 +31,13 @@ type Event struct {
 	Tenant   string // its label, where the registry was asked
 
 	// Of a refusal by the door, or an answer in the place of the provider's.
-	Rule  string // which rule; "" for what was not refused
-	Got   string // the value, where it is no secret
-	Want  string // what would have been accepted, or the nearest to it
-	Cause string // what else is known
-	Seal  SealFailure
+	Rule string // which rule; "" for what was not refused
+	Got  string // the value, where it is no secret
+	Want string // what would have been accepted, or the nearest to it
+	// Differs says in what the two differ, where they are near each other.
+	Differs []tenant.Difference
+	Cause   string // what else is known
+	Seal    SealFailure
 
 	// Of the provider's part.
 	Asked          time.Time     // when it was asked; zero where it was not

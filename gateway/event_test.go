@@ -1,162 +1,17 @@
 package gateway
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"onedoor/oidc"
 	"onedoor/seal"
+	"onedoor/tenant"
 )
-
-// witness keeps what Observe was told.
-type witness struct {
-	*bed
-	mu     sync.Mutex
-	events []Event
-	read   int
-	secret []string // what must stand in no event
-	state  string   // of the login that was begun, as the provider got it
-}
-
-// code is the code of the login that was begun.
-func (w *witness) code() string {
-	w.Helper()
-	query, _ := url.ParseQuery(w.last().query)
-	w.codes["K"] = query.Get("code_challenge")
-	loc, err := w.finish(w.state).Location()
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.next()
-	w.secret = append(w.secret, loc.Query().Get("code"))
-	return loc.Query().Get("code")
-}
-
-func newWitness(t *testing.T) *witness {
-	t.Helper()
-	w := &witness{bed: newAuthorizeBed(t, nil)}
-	w.observe = func(e *Event) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.events = append(w.events, *e)
-	}
-	w.build()
-	return w
-}
-
-// next waits for the next event: an answer may be read before it is told of.
-func (w *witness) next() (e Event) {
-	w.Helper()
-	until(w, "the next event", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if len(w.events) <= w.read {
-			return false
-		}
-		e = w.events[w.read]
-		w.read++
-		return true
-	})
-	if !slices.Contains(Routes, e.Route) {
-		w.Errorf("the route %q is none of Routes", e.Route)
-	}
-	return e
-}
-
-// keepsSecrets fails where an event holds a secret.
-func (w *witness) keepsSecrets() {
-	w.Helper()
-	for _, c := range w.cookies {
-		w.secret = append(w.secret, c)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range w.events {
-		text, err := json.Marshal(e)
-		if err != nil {
-			w.Fatal(err)
-		}
-		all := fmt.Sprintf("%+v %s", e, text)
-		for _, s := range w.secret {
-			if len(s) < 4 {
-				w.Fatalf("%q is too short to be looked for", s)
-			}
-			if strings.Contains(all, s) || strings.Contains(all, url.QueryEscape(s)) {
-				w.Errorf("the event of %s holds %q: %s", e.Leg, s, all)
-			}
-		}
-	}
-}
-
-// login goes through a login, each leg on a replica of its own, and returns the
-// events of its legs.
-func (w *witness) login(client, mode string, pushed bool) (legs []Event) {
-	w.Helper()
-	const appState, code = "the-app's-own-state", "the-provider's-code"
-	w.secret = append(w.secret, appState, code, "access_token", client+"-secret")
-	ask := oidc.Params{{Name: "response_type", Value: "code"}, {Name: "client_id", Value: client}, {Name: "redirect_uri", Value: acmeURI}, {Name: "state", Value: appState}}
-	if mode != "" {
-		ask = append(ask, oidc.Param{Name: "response_mode", Value: mode})
-	}
-	basic := [][2]string{{"Authorization", "Basic " + client + ":" + client + "-secret"}}
-	var atProvider url.Values
-	if pushed {
-		resp := w.send("POST", "/par", "", "application/x-www-form-urlencoded", ask.Encode(), basic)
-		var answer struct {
-			RequestURI string `json:"request_uri"`
-		}
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-			w.Fatal(resp.Status, err)
-		}
-		legs = append(legs, w.next())
-		atProvider, _ = url.ParseQuery(w.last().body)
-		w.secret = append(w.secret, answer.RequestURI)
-		ask = oidc.Params{{Name: "client_id", Value: client}, {Name: "request_uri", Value: answer.RequestURI}}
-		w.build()
-	}
-	w.send("GET", "/authorize", ask.Encode(), "", "", nil)
-	legs = append(legs, w.next())
-	if !pushed {
-		atProvider, _ = url.ParseQuery(w.last().query)
-	}
-	w.build()
-	w.codes[code] = atProvider.Get("code_challenge")
-	w.secret = append(w.secret, atProvider.Get("state"), atProvider.Get("code_challenge"))
-	back := oidc.Params{{Name: "code", Value: code}, {Name: "state", Value: atProvider.Get("state")}, {Name: "iss", Value: vectorIssuer}}.Encode()
-	for _, c := range w.cookies {
-		w.secret = append(w.secret, c) // it goes at the callback
-	}
-	var sealed string
-	if mode == "form_post" {
-		resp := w.send("POST", callbackPath, "", "application/x-www-form-urlencoded", back, nil)
-		page := read(w.T, resp).body
-		_, rest, _ := strings.Cut(page, `name="code" value="`)
-		sealed, _, _ = strings.Cut(rest, `"`)
-	} else if loc, err := w.send("GET", callbackPath, back, "", "", nil).Location(); err == nil {
-		sealed = loc.Query().Get("code")
-	}
-	if sealed == "" {
-		w.Fatal("the callback brought no code")
-	}
-	legs = append(legs, w.next())
-	w.build()
-	w.secret = append(w.secret, sealed)
-	redeem := oidc.Params{{Name: "grant_type", Value: "authorization_code"}, {Name: "code", Value: sealed}, {Name: "redirect_uri", Value: acmeURI}}
-	resp := w.send("POST", "/token", "", "application/x-www-form-urlencoded", redeem.Encode(), basic)
-	if resp.StatusCode != http.StatusOK {
-		w.Fatal("the code was not redeemed: ", resp.Status)
-	}
-	got, _ := url.ParseQuery(w.last().body)
-	w.secret = append(w.secret, got.Get("code_verifier"))
-	return append(legs, w.next())
-}
 
 func TestTheLegsOfALoginAreJoinedWhicheverReplicaTakesThem(t *testing.T) {
 	for _, tt := range []struct {
@@ -265,6 +120,9 @@ func TestARefusalAtEachLegIsToldWithItsRule(t *testing.T) {
 		}},
 		{"another redirect URI", LegToken, "code.redirect_uri", true, "", func(w *witness) {
 			w.send("POST", "/token", "", form, "grant_type=authorization_code&redirect_uri=https://globex.example.com/api/auth/callback&code="+w.code(), basic("shop"))
+		}},
+		{"a redirect URI with a secret behind it", LegToken, "code.redirect_uri", true, "", func(w *witness) {
+			w.send("POST", "/token", "", form, "grant_type=authorization_code&redirect_uri="+acmeURI+"?token=hunter22&code="+w.code(), basic("shop"))
 		}},
 		{"a code that has expired", LegToken, "code.seal", true, SealExpired, func(w *witness) {
 			code := w.code()
@@ -469,5 +327,26 @@ func TestObservingAllocatesNothing(t *testing.T) {
 	}
 	if with > without || events == 0 {
 		t.Errorf("a callback that is looked on at allocates %v times, and %v times without (%d events)", with, without, events)
+	}
+}
+
+func TestARefusalTellsInWhatTheValueDiffers(t *testing.T) {
+	w := newWitness(t)
+	w.send("GET", "/authorize", "client_id=shop&response_type=code&redirect_uri="+acmeURI+"/", "", "", nil)
+	if e := w.next(); !slices.Equal(e.Differs, []tenant.Difference{tenant.InSlash}) {
+		t.Errorf("%+v", e)
+	}
+	_, w.state = w.begin("s")
+	w.next()
+	code := w.code()
+	w.send("POST", "/token", "", "application/x-www-form-urlencoded", "grant_type=authorization_code&redirect_uri="+acmeURI+"/&code="+code, [][2]string{{"Authorization", "Basic shop:shop-secret"}})
+	if e := w.next(); e.Rule != "code.redirect_uri" || !slices.Equal(e.Differs, []tenant.Difference{tenant.InSlash}) {
+		t.Errorf("%+v", e)
+	}
+	_, w.state = w.begin("s")
+	w.next()
+	w.send("GET", callbackPath, oidc.Params{{Name: "code", Value: "K"}, {Name: "state", Value: w.state}, {Name: "iss", Value: vectorIssuer + "/"}}.Encode(), "", "", nil)
+	if e := w.next(); e.Rule != "response.iss" || e.Want != vectorIssuer || !slices.Equal(e.Differs, []tenant.Difference{tenant.InSlash}) {
+		t.Errorf("%+v", e)
 	}
 }

@@ -136,7 +136,7 @@ func (e *Event) noteRefusal(status int, err error) {
 		no   *tenant.Refusal
 		own  rule
 	)
-	e.Rule, e.Got, e.Want, e.Cause = "", "", "", ""
+	e.Rule, e.Got, e.Want, e.Differs, e.Cause = "", "", "", nil, ""
 	if errors.As(err, &wire) {
 		e.Rule = wire.Rule
 	}
@@ -145,7 +145,7 @@ func (e *Event) noteRefusal(status int, err error) {
 		if wire == nil {
 			e.Rule = no.Rule
 		}
-		e.Got, e.Want = no.Got, no.Want
+		e.Got, e.Want, e.Differs = no.Got, no.Want, no.Differs
 		if cause := no.Unwrap(); cause != nil && !errors.Is(cause, tenant.ErrUnknown) && !errors.Is(cause, tenant.ErrNotRelayed) {
 			e.Cause = cause.Error()
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"onedoor/oidc"
 	"onedoor/page"
@@ -59,4 +60,12 @@ func (g *Gateway) logRefusal(r *request, status int, e error) {
 		level = slog.LevelError
 	}
 	r.log.LogAttrs(r.Context(), level, "request refused", attrs...)
+}
+
+// otherURI says of a redirect URI that is not the one of the authorization
+// request, of which there is a hash only, how near it is.
+func otherURI(uri string, is func(string) bool) *tenant.Refusal {
+	got, _, _ := strings.Cut(uri, "?") // what an app keeps there may be a secret
+	differs := tenant.Near(uri, is)
+	return &tenant.Refusal{Rule: "code.redirect_uri", Got: shorten(got), Want: "that of the authorization request" + tenant.Say(differs), Differs: differs}
 }

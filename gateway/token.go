@@ -94,7 +94,7 @@ func (g *Gateway) redeem(r *request, app *tenant.App, issuer *upstream.Issuer, p
 	if !t.isFor(uri) {
 		// "ensure that the redirect_uri parameter is present … and that their
 		// values are identical" (RFC 6749 §4.1.3). The provider saw ours only.
-		return nil, invalid("code.redirect_uri", nil)
+		return nil, invalid("code.redirect_uri", otherURI(uri, t.isFor))
 	}
 	to, no := ofIssuer(issuer)(g.Directory.Again(r.Context(), app, uri, t.tenantID))
 	if no != nil {

@@ -53,7 +53,10 @@ func (d *Directory) target(ctx context.Context, app *App, uri, rule string, path
 	if near != nil {
 		return Target{}, near
 	}
-	return Target{}, refuse(rule+".unknown", uri, nearest(app, uri, paths, exact), nil)
+	want, differs := nearest(app, uri, paths, exact)
+	no := refuse(rule+".unknown", uri, want, nil)
+	no.Differs = differs
+	return Target{}, no
 }
 
 // noSite is the rule of an origin that is nobody's site; target says more.
@@ -243,37 +246,4 @@ func anyPort(exact []string, uri string) bool {
 func validPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
-}
-
-// nearest describes, for the log, the member of the set that the URI comes
-// closest to, and how it differs.
-func nearest(app *App, uri string, paths, exact []string) string {
-	var members []string
-	for _, p := range paths {
-		members = append(members, app.Site.String()+p)
-	}
-	members = append(members, exact...)
-	for _, m := range members {
-		same := m
-		if t, err := ParseTemplate(m, Environment{Insecure: true}); err == nil && t.HasTenant() {
-			_, host, _ := strings.Cut(uri, "://")
-			_, before, _ := strings.Cut(t.before, "://")
-			label, _, _ := strings.Cut(strings.TrimPrefix(host, before), ".")
-			same = t.Expand(label)
-		}
-		switch {
-		case uri == same+"/" || uri+"/" == same:
-			return strconv.Quote(m) + " (they differ in the slash at the end)"
-		case strings.EqualFold(uri, same):
-			return strconv.Quote(m) + " (they differ in upper and lower case)"
-		case strings.Replace(uri, "http://", "https://", 1) == same || strings.Replace(uri, "https://", "http://", 1) == same:
-			return strconv.Quote(m) + " (they differ in http and https)"
-		case strings.HasPrefix(uri, same+"?"):
-			return strconv.Quote(m) + " (with no query)"
-		}
-	}
-	if len(members) == 0 {
-		return "none: the app has no such address"
-	}
-	return strconv.Quote(members[0])
 }

@@ -202,6 +202,9 @@ type Refusal struct {
 	Got  string // what was asked, cut to a sane length
 	Want string // what would have been accepted, or the nearest to it
 	err  error
+
+	// Differs says in what the two differ, where they are near each other.
+	Differs []Difference
 }
 
 func (r *Refusal) Error() string {

@@ -66,7 +66,7 @@ func TestARefusalSaysHowNearItWas(t *testing.T) {
 		"https://acme.example.com/api/auth/callback/":     "slash at the end",
 		"http://acme.example.com/api/auth/callback":       "http and https",
 		"https://ACME.example.com/api/auth/callback":      "upper and lower case",
-		"https://acme.example.com/api/auth/callback?code": "no query",
+		"https://acme.example.com/api/auth/callback?code": "the query",
 		"https://wayne.example.com/api/auth/callback":     "an active tenant",
 		"https://www.example.com/api/auth/callback":       "not reserved",
 		"https://auth.example.com/api/auth/callback":      "not of the door",
