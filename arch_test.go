@@ -36,8 +36,8 @@ var rooms = map[string]struct {
 	"provider": {3, "the embedded provider; to the gateway one more upstream"},
 	"demo":     {3, "tenants' sites that are real clients, and the record of how a login went"},
 
-	"domains":  {3, "whose a custom domain is: the proof in the DNS, asked for again and again"},
-	"doctor":   {3, "checks that name the cause of a failing login, and prove that one would work"},
+	"domains": {3, "whose a custom domain is: the proof in the DNS, asked for again and again"},
+	"doctor":  {3, "checks that name the cause of a failing login, and prove that one would work"},
 
 	"gateway/gatewaytest": {4, "a provider, doors before it and people who log in, for tests"},
 

@@ -52,8 +52,11 @@ type Options struct {
 	// Rate is how many requests a token may make in a second. Default 100.
 	Rate float64
 
-	// Metrics is served at /metrics; nil for none.
-	Metrics http.Handler
+	// Metrics is served at /metrics; nil for none. OpenMetrics serves it without
+	// a token: it holds no tenant, and must be there when the database, which
+	// knows the tokens, is not.
+	Metrics     http.Handler
+	OpenMetrics bool
 
 	// Version is the program's, for the OpenAPI document.
 	Version string
@@ -152,9 +155,11 @@ func (a *API) publish() {
 	})
 	if a.Metrics != nil {
 		a.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-			if _, p := a.authorize(r, MetricsRead); p != nil {
-				p.write(w)
-				return
+			if !a.OpenMetrics {
+				if _, p := a.authorize(r, MetricsRead); p != nil {
+					p.write(w)
+					return
+				}
 			}
 			a.Metrics.ServeHTTP(w, r)
 		})

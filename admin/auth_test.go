@@ -234,6 +234,18 @@ func TestMetricsNeedTheirScope(t *testing.T) {
 	}
 }
 
+func TestOpenMetricsNeedNoTokenAndNothingElseIsOpen(t *testing.T) {
+	b := makeBed(t, func(o *admin.Options) {
+		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
+		o.OpenMetrics = true
+	})
+	if g := b.ask("GET", "/metrics", "", "Authorization", ""); string(g.body) != "up 1\n" {
+		t.Errorf("%s", g.body)
+	}
+	b.ask("GET", "/metrics", "", "Authorization", "", "Host", "rebound.example").is(421, "host_unknown")
+	b.ask("GET", "/v1/tenants", "", "Authorization", "").is(401, "token_invalid")
+}
+
 func TestACallerInThisProcessNeedsNoToken(t *testing.T) {
 	b := makeBed(t, func(o *admin.Options) { o.Token = nil })
 	r := httptest.NewRequest("PUT", "http://localhost/v1/tenants/acme", strings.NewReader("{}"))

@@ -54,6 +54,12 @@ func (d *decoder) admin(c *Config) {
 	}
 }
 
+// OpenMetrics says whether metrics are read without a token.
+func (a Admin) OpenMetrics() bool {
+	host, _, err := net.SplitHostPort(a.Listen)
+	return a.Metrics == "open" || a.Metrics == "" && err == nil && isLoopback(host)
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

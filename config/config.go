@@ -314,6 +314,12 @@ type Admin struct {
 	// TokenFile is a file that holds the value of `token`.
 	TokenFile string `yaml:"token_file" example:"admin.token"`
 
+	// Metrics is who may read `/metrics`: `token`, whoever has a token with the
+	// scope metrics:read; or `open`, whoever reaches the listener, also while the
+	// database, which knows the tokens, is down. The default is open where
+	// `listen` is of the loopback interface, and token elsewhere.
+	Metrics string `yaml:"metrics" enum:"token,open" restart:"true"`
+
 	// Hosts are the names under which the API is asked, besides `localhost`, the
 	// loopback addresses, the host of `listen` and the address that a request
 	// came in at. A request with any other Host gets 421: a page of anybody's

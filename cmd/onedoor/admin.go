@@ -37,7 +37,7 @@ func hostOf(origin string) string {
 // configurations change.
 func (d *door) operate(cfg *config.Config, socket net.Listener) error {
 	api := admin.New(admin.Options{
-		Store: d.db, Domains: d.checker, Metrics: d.meter.Handler(), Version: thisBuild().Version, Log: d.log, Now: d.now,
+		Store: d.db, Domains: d.checker, Metrics: d.meter.Handler(), OpenMetrics: cfg.Admin.OpenMetrics(), Version: thisBuild().Version, Log: d.log, Now: d.now,
 		Rules: func() *tenant.Directory { return d.current.Load().directory },
 		Token: func() string { return string(d.current.Load().cfg.Admin.Token) },
 		Hosts: adminHosts(cfg.Admin), Rate: float64(cfg.Admin.Rate),
@@ -49,6 +49,7 @@ func (d *door) operate(cfg *config.Config, socket net.Listener) error {
 			return found(err, "")
 		}
 		s.tls = true
+		d.measureCertificate(cfg.Admin.Listen, s.TLSConfig)
 	}
 	d.servers = append(d.servers, s)
 	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.String("serves", "admin"), slog.Bool("tls", s.tls))

@@ -136,10 +136,7 @@ func (d *door) add(listener int, socket net.Listener) error {
 			return found(err, "")
 		}
 		s.tls = true
-		d.meter.Certificate(l.Address, func() time.Time {
-			c, _ := s.TLSConfig.GetCertificate(nil) // it never refuses
-			return c.Leaf.NotAfter
-		})
+		d.measureCertificate(l.Address, s.TLSConfig)
 	}
 	d.servers = append(d.servers, s)
 	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.Any("serves", l.Serves), slog.Bool("tls", s.tls))

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"sync/atomic"
+	"time"
 
 	"onedoor/config"
 	"onedoor/gateway"
@@ -46,4 +48,12 @@ func (l *lookout) observe(e *gateway.Event) {
 	if l.tracer != nil {
 		l.tracer.Observe(e)
 	}
+}
+
+// measureCertificate measures when the certificate of a listener expires.
+func (l *lookout) measureCertificate(listener string, c *tls.Config) {
+	l.meter.Certificate(listener, func() time.Time {
+		pair, _ := c.GetCertificate(nil) // it never refuses
+		return pair.Leaf.NotAfter
+	})
 }
