@@ -37,6 +37,7 @@ type exchange struct {
 	hint        string // subject of the id_token_hint; noSubject for a bad one
 	uiLocales   string
 	own         bool // the answer is a page or redirect of ours, not a response
+	away        bool // the database was: no answer of the engine's counts
 }
 
 // noSubject is nobody's: a hint that means nobody we know.
@@ -115,6 +116,10 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 func (p *Provider) front(w http.ResponseWriter, r *http.Request, x *exchange) {
 	answer := &buffered{header: http.Header{}}
 	p.engine.ServeHTTP(answer, r)
+	if x.away {
+		refuseAway(w, r)
+		return
+	}
 	location := answer.header.Get("Location")
 	if location == "" || x.own {
 		answer.send(w, r)
@@ -236,8 +241,7 @@ func (p *Provider) refuseClient(w http.ResponseWriter, r *http.Request, err erro
 		page.Refuse(w, r, http.StatusBadRequest, page.Refusal{Key: page.InvalidClient})
 		return
 	}
-	p.log.ErrorContext(r.Context(), "client was not read", "error", err)
-	page.Refuse(w, r, http.StatusInternalServerError, page.Refusal{Key: page.Internal})
+	p.storeFailed(w, r, "client was not read", err)
 }
 
 var errTooLarge = errors.New("the request is too large")

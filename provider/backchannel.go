@@ -45,6 +45,10 @@ func (p *Provider) backChannel(mend func(*exchange, oidc.Params) (oidc.Params, e
 		r2.Form, r2.PostForm, r2.Body = form, form, http.NoBody
 		answer := &buffered{header: http.Header{}}
 		p.engine.ServeHTTP(answer, r2)
+		if x.away {
+			writeAway(w)
+			return
+		}
 		mendError(answer)
 		answer.header.Set("Cache-Control", "no-store") // RFC 6749 §5.1
 		answer.header.Set("Pragma", "no-cache")
@@ -134,7 +138,8 @@ func mendError(answer *buffered) {
 // userinfo is the UserInfo endpoint (OIDC Core §5.3). The engine reads the
 // token from the header only; a form may hold it too (RFC 6750 §2.2).
 func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
-	r2 := r.Clone(r.Context())
+	x := &exchange{}
+	r2 := r.Clone(context.WithValue(r.Context(), exchangeKey{}, x))
 	if r.Method == http.MethodPost {
 		ps, err := readParams(w, r)
 		token := ps.Get("access_token")
@@ -150,6 +155,10 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := &buffered{header: http.Header{}}
 	p.engine.ServeHTTP(answer, r2)
+	if x.away {
+		writeAway(w)
+		return
+	}
 	switch answer.status {
 	case http.StatusUnauthorized:
 		value := `Bearer realm="onedoor"`

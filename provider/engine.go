@@ -140,6 +140,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 
 // renderError shows a person why an authorization request goes nowhere.
 func (p *Provider) renderError(w http.ResponseWriter, r *http.Request, err error) error {
+	exchangeOf(r.Context()).note(err)
 	status, key := http.StatusBadRequest, page.BadRequest
 	var known goidc.Error
 	switch {
@@ -158,8 +159,9 @@ func (p *Provider) renderError(w http.ResponseWriter, r *http.Request, err error
 
 // logError is told every error of the engine; most are the callers' own.
 func (p *Provider) logError(ctx context.Context, err error) {
+	exchangeOf(ctx).note(err)
 	var known goidc.Error
-	if errors.As(err, &known) {
+	if errors.As(err, &known) && !isAway(err) {
 		p.log.DebugContext(ctx, "request refused", "error", string(known.Code), "reason", known.Error())
 		return
 	}

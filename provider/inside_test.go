@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/luikyv/go-oidc/pkg/goidc"
 
 	"onedoor/store"
 )
@@ -95,5 +98,38 @@ func TestOnHTTPSCookiesBelongToTheHostAlone(t *testing.T) {
 	r.Header.Set("Cookie", "__Host-onedoor-session=a; __Host-onedoor-session=b")
 	if got := p.cookie(r, cookieSession); got != "" {
 		t.Errorf("of two cookies %q was taken", got)
+	}
+}
+
+// TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment is the engine's second
+// save of a token request: it revokes what it could not save at first.
+func TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	rows := rows{&Provider{store: db, now: time.Now}}
+	x := &exchange{}
+	ctx := context.WithValue(t.Context(), exchangeKey{}, x)
+	grant := func() *goidc.Grant { return &goidc.Grant{ID: "g", AuthCode: "the code"} }
+	if err := rows.SaveGrant(ctx, grant()); err != nil {
+		t.Fatal(err)
+	}
+	broken, cancel := context.WithDeadline(ctx, time.Unix(0, 0))
+	defer cancel()
+	g, err := rows.GrantByAuthCode(ctx, "the code")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rows.SaveGrant(broken, g); !isAway(err) || !x.away {
+		t.Fatalf("a grant that was not saved: %v, away %v", err, x.away)
+	}
+	g.RevokedAt = 1
+	if err := rows.SaveGrant(ctx, g); !isAway(err) {
+		t.Errorf("the engine's revocation: %v, want that the database is away", err)
+	}
+	if _, err := rows.GrantByAuthCode(ctx, "the code"); err != nil {
+		t.Errorf("the code is burnt: %v", err)
 	}
 }

@@ -134,6 +134,7 @@ func (p *Provider) succeed(as *goidc.AuthnSession, s store.BrowserSession, u sto
 
 // failed ends the login with server_error; the cause is the operator's.
 func (p *Provider) failed(r *http.Request, what string, err error) (goidc.Status, error) {
+	exchangeOf(r.Context()).note(err)
 	p.log.ErrorContext(r.Context(), what, "error", err)
 	return goidc.StatusFailure, goidc.NewError(oidc.ServerError, "the login could not be finished")
 }
@@ -159,6 +160,7 @@ func (p *Provider) tryPassword(w http.ResponseWriter, r *http.Request, x *exchan
 	}
 	user, ok, err := p.checkPassword(r.Context(), name, form.Get("password"))
 	if err != nil {
+		giveBack() // it was no guess
 		return p.failed(r, "password was not checked", err)
 	}
 	if !ok {

@@ -28,8 +28,7 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 		page.Refuse(w, r, http.StatusBadRequest, page.Refusal{Key: page.LogoutRefused})
 		return
 	case err != nil:
-		p.log.ErrorContext(r.Context(), "client was not read", "error", err)
-		page.Refuse(w, r, http.StatusInternalServerError, page.Refusal{Key: page.Internal})
+		p.storeFailed(w, r, "client was not read", err)
 		return
 	}
 	confirmed := r.Method == http.MethodPost && ps.Get("confirm") != ""
@@ -54,8 +53,7 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 		err = p.logOut(w, r)
 	}
 	if err != nil {
-		p.log.ErrorContext(r.Context(), "session was not ended", "error", err)
-		page.Refuse(w, r, http.StatusInternalServerError, page.Refusal{Key: page.Internal})
+		p.storeFailed(w, r, "session was not ended", err)
 		return
 	}
 	if target == "" {

@@ -144,6 +144,12 @@ func cleanGrant(_ context.Context, kind goidc.GrantType, g *goidc.Grant) error {
 }
 
 func (s rows) SaveGrant(ctx context.Context, g *goidc.Grant) error {
+	x := exchangeOf(ctx)
+	if g.RevokedAt != 0 && x != nil && x.away {
+		// The engine revokes a grant that it could not save, and so burns a code that
+		// was never used because the database was away for a moment.
+		return fmt.Errorf("grant %q is not revoked: %w", g.ID, store.ErrUnavailable)
+	}
 	v := version(g.Store, grantVersion)
 	row := store.Grant{
 		ID: g.ID, ClientID: g.ClientID, Subject: g.Subject, Version: v,
@@ -166,7 +172,7 @@ func (s rows) SaveGrant(ctx context.Context, g *goidc.Grant) error {
 	}
 	body, err := json.Marshal(stored)
 	if err != nil {
-		return fmt.Errorf("grant %q: %v", g.ID, err)
+		return fmt.Errorf("grant %q: %w", g.ID, err)
 	}
 	row.Body = string(body)
 	switch err := s.p.store.SaveGrant(ctx, row); {
@@ -174,11 +180,12 @@ func (s rows) SaveGrant(ctx context.Context, g *goidc.Grant) error {
 		// Somebody redeemed the same code or refresh token in the meantime: it is
 		// used twice, so what came of it goes (RFC 6749 §4.1.2).
 		if err := s.p.store.RevokeGrant(ctx, g.ID, s.p.now().Unix()); err != nil {
-			return fmt.Errorf("grant %q: %v", g.ID, err)
+			return fmt.Errorf("grant %q: %w", g.ID, err)
 		}
 		return goidc.WrapError(goidc.ErrorCodeInvalidGrant, "invalid grant", err)
 	case err != nil:
-		return fmt.Errorf("grant %q: %v", g.ID, err)
+		x.note(err)
+		return fmt.Errorf("grant %q: %w", g.ID, err)
 	}
 	if g.Store == nil {
 		g.Store = map[string]any{}
