@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"time"
@@ -19,6 +21,37 @@ import (
 // before; while many are being read the door answers already, that it is not
 // ready.
 const firstLoad = 200 * time.Millisecond
+
+// Between two attempts at a database that does not answer the pauses double.
+const (
+	minStorePause = 100 * time.Millisecond
+	maxStorePause = 5 * time.Second
+)
+
+// awaitStore opens the database. One that does not answer may be starting, as
+// the door is: it is asked again until it does, or ctx ends. The listeners'
+// sockets are open meanwhile and nobody answers them yet.
+func awaitStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*store.DB, error) {
+	said := ""
+	for pause := minStorePause; ; pause = min(2*pause, maxStorePause) {
+		db, err := openStore(ctx, cfg)
+		switch {
+		case err == nil && said != "":
+			log.Info("the database answers")
+			return db, nil
+		case !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil:
+			return db, err
+		case err.Error() != said:
+			said = err.Error()
+			log.Warn("waiting for the database", slog.String("error", said))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
 
 // openRegistry makes the registry of all tenants in the database, and has it
 // follow them.

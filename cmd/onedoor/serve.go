@@ -42,7 +42,10 @@ func (c *serveCommand) Run(t *terminal) error {
 			s.Close() // those that a server took are closed already
 		}
 	}()
-	db, err := openStore(t.ctx, cfg)
+	db, err := awaitStore(t.ctx, cfg, log)
+	if t.ctx.Err() != nil && db == nil {
+		return nil // asked to stop while it waited
+	}
 	if err != nil {
 		return found(err, "the database holds the keys that logins are sealed with: give `database` a path that can be written")
 	}
