@@ -24,6 +24,8 @@ type commands struct {
 	Demo        demoCommand        `cmd:"" help:"Run the whole thing on this machine, with nothing to configure."`
 	Serve       serveCommand       `cmd:"" help:"Run the door."`
 	Check       checkCommand       `cmd:"" help:"Validate the configuration and say what it means."`
+	Doctor      doctorCommand      `cmd:"" help:"Find out why logins fail, with a door or without one."`
+	Probe       probeCommand       `cmd:"" help:"Look from another network, for onedoor doctor."`
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
 	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`
 	Key         keyCommand         `cmd:"" help:"The keys that logins in progress are sealed with."`
