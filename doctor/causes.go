@@ -45,13 +45,14 @@ const (
 	DocForbidden  Cause = "document.forbidden"
 	DocNotJSON    Cause = "document.not-json"
 
-	IssuerSlash  Cause = "issuer.slash"
-	IssuerCase   Cause = "issuer.case"
-	IssuerScheme Cause = "issuer.scheme"
-	IssuerPort   Cause = "issuer.port"
-	IssuerHost   Cause = "issuer.host"
-	IssuerPath   Cause = "issuer.path"
-	IssuerTwo    Cause = "issuer.two"
+	IssuerSlash    Cause = "issuer.slash"
+	IssuerCase     Cause = "issuer.case"
+	IssuerScheme   Cause = "issuer.scheme"
+	IssuerPort     Cause = "issuer.port"
+	IssuerHost     Cause = "issuer.host"
+	IssuerPath     Cause = "issuer.path"
+	IssuerTwo      Cause = "issuer.two"
+	IssuerInsecure Cause = "issuer.insecure"
 
 	ProxyHost  Cause = "proxy.host"
 	ProxyProto Cause = "proxy.proto"
@@ -128,13 +129,14 @@ var titles = map[Cause]string{
 	DocForbidden:  "the discovery document is forbidden",
 	DocNotJSON:    "something else than a discovery document is there",
 
-	IssuerSlash:  "the issuers differ in the slash at the end",
-	IssuerCase:   "the issuers differ in upper and lower case",
-	IssuerScheme: "the issuers differ in http and https",
-	IssuerPort:   "the issuers differ in the port",
-	IssuerHost:   "the provider has another name than the app is told",
-	IssuerPath:   "the provider has another issuer at that address",
-	IssuerTwo:    "two addresses lead to two different issuers",
+	IssuerSlash:    "the issuers differ in the slash at the end",
+	IssuerCase:     "the issuers differ in upper and lower case",
+	IssuerScheme:   "the issuers differ in http and https",
+	IssuerPort:     "the issuers differ in the port",
+	IssuerHost:     "the provider has another name than the app is told",
+	IssuerPath:     "the provider has another issuer at that address",
+	IssuerInsecure: "browsers use the provider without TLS",
+	IssuerTwo:      "two addresses lead to two different issuers",
 
 	ProxyHost:  "the proxy before the provider does not pass the Host",
 	ProxyProto: "the provider does not know that browsers use https",

@@ -220,6 +220,9 @@ func (c *examination) issuer(issuer string, v view) verdict {
 		return c.upstreamIssuer(issuer, v, said, told)
 	}
 	if at.Role == roleDiscovery && originOf(got) == originOf(at.URL) && pathOf(got) == pathOf(issuer) {
+		if f := v.seen.Face; f != nil && f.Answer != nil && f.Answer.Document != nil && f.Answer.Document.Issuer == got {
+			return fail(ProviderHostname, public, said+", whatever Host it is asked under", "correct the provider's public name: "+c.hostnameSetting(public))
+		}
 		return fail(ProviderFollowsHost, public, said, "give the provider one name: "+c.hostnameSetting(public), "or put a door before it, which always asks it under the public name")
 	}
 	switch difference(got, issuer) {

@@ -55,8 +55,12 @@ func (c *examination) endpoint(p place, visit Visit) verdict {
 		}
 		return out
 	case out.status == OK && visit.Answer != nil && visit.Answer.Status == 404:
-		return fail(EndpointNotFound, visit.URL, fmt.Sprintf("%s is at %s by the document, and there is nothing (404)", visit.For, visit.URL),
-			"let the proxy before the provider pass all of the provider's paths, not the login's alone")
+		said := fmt.Sprintf("%s is at %s by the document, and there is nothing (404)", visit.For, visit.URL)
+		const fix = "let the proxy before the provider pass all of the provider's paths, not the login's alone"
+		if !slices.Contains([]string{"token_endpoint", "jwks_uri", "userinfo_endpoint"}, visit.For) {
+			return warn(EndpointNotFound, originOf(visit.URL), said, fix) // no login needs it
+		}
+		return fail(EndpointNotFound, originOf(visit.URL), said, fix)
 	case out.status == OK && visit.Answer != nil:
 		return ok("%d in %d ms", visit.Answer.Status, visit.Millis)
 	}

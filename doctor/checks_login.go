@@ -61,6 +61,9 @@ func (c *examination) clientChecks(under []string) {
 				}
 			}
 			n.needs = []string{where.id("document")}
+			if cl.Through { // it is asked at the public origin, whoever told us the endpoint
+				n.needs = c.hereDocuments(issuer)
+			}
 			q := Question{Endpoint: at, ClientID: cl.ID, RedirectURI: uri, Ends: cl.Ends[uri], Parameters: cl.Parameters}
 			n.run = func(ctx context.Context) verdict {
 				t := c.scout.through(via).Try(ctx, q, TryOptions{Controls: j == 0, NearMisses: true})
@@ -75,6 +78,14 @@ func (c *examination) clientChecks(under []string) {
 			id: "cookie/" + issuer, kind: "D5", vantage: Here, title: "the provider's cookies", under: under,
 			run: func(context.Context) verdict { return providerCookies(issuer, insecure) },
 		})
+		if documents := c.hereDocuments(issuer); strings.HasPrefix(issuer, "http:") && !local(hostname(issuer)) {
+			c.graph.add(node{
+				id: "insecure/" + issuer, kind: "D8", vantage: Here, title: "TLS for browsers", needs: documents, under: under,
+				run: func(context.Context) verdict {
+					return warn(IssuerInsecure, originOf(issuer), "browsers use "+originOf(issuer)+" without TLS: whoever is on the network between reads passwords and codes", "serve it by https")
+				},
+			})
+		}
 	}
 }
 
@@ -185,9 +196,6 @@ func bareText(text string) string {
 func providerCookies(issuer string, insecure map[string][]string) verdict {
 	names, asked := slices.Clone(insecure[issuer]), insecure[issuer] != nil
 	if len(names) == 0 {
-		if strings.HasPrefix(issuer, "http:") && !local(hostname(issuer)) {
-			return warn(CookieSecure, originOf(issuer), "browsers use "+originOf(issuer)+" without TLS: whoever is on the network between reads passwords and codes", "serve it by https")
-		}
 		if !asked {
 			return skip("no authorization request was made")
 		}

@@ -27,10 +27,10 @@ func (p place) id(stage string) string { return stage + "/" + p.name }
 // required says whether logins need that this vantage reaches this base. What
 // they don't need is looked at all the same, since it may tell something.
 func (c *examination) required(p place) bool {
-	switch {
-	case p.vantage == Browser:
+	switch p.vantage {
+	case Browser:
 		return true
-	case p.vantage == Here:
+	case Here:
 		return p.seen.Base.Role == roleUpstream || p.seen.Base.Role == rolePublic && c.sights[Browser] == nil
 	}
 	return p.seen.Base.Role == roleDiscovery || len(c.Discovery) == 0

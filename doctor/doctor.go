@@ -179,7 +179,7 @@ func (c *examination) lookFrom(ctx context.Context, all []Vantage) {
 		}
 	}
 	for _, v := range all {
-		plan, err := c.Subject.Plan(v.Name)
+		plan, err := c.Plan(v.Name)
 		if err != nil { // Examine has tried it
 			c.blind[v.Name] = err.Error()
 			continue

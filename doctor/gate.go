@@ -256,7 +256,7 @@ func (g *gate) dialTLS(ctx context.Context, network, address string) (net.Conn, 
 	err = g.verify(secure.ConnectionState().PeerCertificates, host)
 	if err != nil {
 		h.Failure = classifyTLS(err)
-		if u := (x509.UnknownAuthorityError{}); errors.As(err, &u) && h.lonely() {
+		if u := (x509.UnknownAuthorityError{}); errors.As(err, &u) && h.lonely(secure.ConnectionState().PeerCertificates[0], g.roots != nil) {
 			h.Failure = failChain
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 // Look looks at everything in the plan from where this program runs. It asks
-// only what the plan allows, by GET, and sends nothing that is a secret.
+// only what the plan allows, and sends nothing that is a secret.
 func Look(ctx context.Context, p Plan, now func() time.Time) Sight {
 	if now == nil {
 		now = time.Now
@@ -75,14 +76,25 @@ func (g *gate) base(ctx context.Context, b Base) Seen {
 	return s
 }
 
-// endpoints visits what servers call. A GET of most is answered with 400, 401 or
-// 405: that there is an answer is what is asked.
+// posted are the endpoints that take a form. They get an empty one: some
+// providers answer a GET as if there were nothing.
+var posted = []string{
+	"token_endpoint", "introspection_endpoint", "revocation_endpoint",
+	"pushed_authorization_request_endpoint", "device_authorization_endpoint",
+}
+
+// endpoints visits what servers call, without credentials. Most answer 400 or
+// 401: that there is an answer is what is asked.
 func (g *gate) endpoints(ctx context.Context, d *Document, as string) []Visit {
 	visits := make([]Visit, len(backChannel))
 	var wait sync.WaitGroup
 	for i, name := range backChannel {
 		if at := d.Endpoints[name]; at != "" {
-			wait.Go(func() { visits[i] = g.visit(ctx, request{url: at, as: as, what: name}) })
+			q := request{url: at, as: as, what: name}
+			if slices.Contains(posted, name) {
+				q.method, q.form = "POST", url.Values{}
+			}
+			wait.Go(func() { visits[i] = g.visit(ctx, q) })
 		}
 	}
 	wait.Wait()

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// How much of a report is shown. Codes, tokens, cookies' values and queries are
+// Redaction is how much of a report is shown. Codes, tokens, cookies' values and queries are
 // in none: they are not kept in the first place.
 type Redaction string
 
@@ -137,6 +137,13 @@ func pseudonyms(r *Report, s *Subject) *strings.Replacer {
 		host(hostOnly(t.Subject))
 	}
 	for i, c := range s.Clients {
+		for _, uri := range c.RedirectURIs { // a site's parent stands in what is to be pasted
+			_, parent, _ := strings.Cut(hostname(uri), ".")
+			host(hostname(uri))
+			if strings.Contains(parent, ".") {
+				host(parent)
+			}
+		}
 		if names[c.ID] == "" && c.ID != "" {
 			names[c.ID] = fmt.Sprintf("client-%d", i+1)
 		}

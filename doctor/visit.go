@@ -71,7 +71,7 @@ type Answer struct {
 	Server      string    `json:"server,omitempty"`
 	Said        string    `json:"said,omitempty"` // the beginning of a page's text
 	Document    *Document `json:"document,omitempty"`
-	Keys        []Key     `json:"keys,omitempty"`
+	Keys        []Key     `json:"keys"` // nil: no key set
 	NotJSON     bool      `json:"not_json,omitempty"`
 	AllowOrigin string    `json:"allow_origin,omitempty"`
 }
@@ -163,7 +163,7 @@ func (q request) make(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Accept", "application/json, text/html;q=0.5, */*;q=0.1")
+	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", agent)
 	if q.form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -331,6 +331,9 @@ func newHandshake(s tls.ConnectionState) *Handshake {
 	return h
 }
 
-// lonely says whether a server sent its own certificate alone, signed by
-// another: the one between is probably missing.
-func (h *Handshake) lonely() bool { return h.Sent == 1 && h.Issuer != h.Subject }
+// lonely says whether a server sent its own certificate alone although another
+// stands between it and the authority: it says where that can be fetched, or an
+// authority was named to us and is not the one that signed it.
+func (h *Handshake) lonely(leaf *x509.Certificate, named bool) bool {
+	return h.Sent == 1 && h.Issuer != h.Subject && (len(leaf.IssuingCertificateURL) > 0 || named)
+}

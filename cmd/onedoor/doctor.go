@@ -186,7 +186,7 @@ func (c *doctorCommand) door(s *doctor.Subject) error {
 	if err != nil {
 		var problems config.Problems
 		if errors.As(err, &problems) && problems.Unreadable() {
-			return couldNotLook(err, "name the door's configuration, -c onedoor.yaml; or a provider without a door, --issuer https://auth.example.com/realms/atlas")
+			return couldNotLook(errors.New(problems[0].Error()), "name the door's configuration, -c onedoor.yaml; or a provider without a door, --issuer https://auth.example.com/realms/atlas")
 		}
 		return err
 	}

@@ -62,6 +62,11 @@ func main() {
 	mux.HandleFunc("GET /application/o/authorize/", p.authorize)
 	mux.HandleFunc("POST /application/o/token/", p.token)
 	mux.HandleFunc("/application/o/userinfo/", p.userinfo)
+	for _, other := range []string{"introspect", "revoke", "device"} { // there, and for nobody
+		mux.HandleFunc("POST /application/o/"+other+"/", func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client"})
+		})
+	}
 	mux.HandleFunc("GET "+flowPath, p.flow)
 	mux.HandleFunc("POST /api/v3/flows/executor/default-authentication-flow/", p.executor)
 	mux.HandleFunc("GET /-/health/ready/", func(http.ResponseWriter, *http.Request) {})

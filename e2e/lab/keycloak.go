@@ -51,6 +51,8 @@ type Realm struct {
 	SSLRequired string   `json:"sslRequired"`
 	Clients     []Client `json:"clients"`
 	Users       []User   `json:"users"`
+	// Attributes of the realm, as frontendUrl: its own public address.
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // Client is a client: confidential, or public and without a secret.
@@ -62,6 +64,8 @@ type Client struct {
 	Protocol            string            `json:"protocol"`
 	StandardFlowEnabled bool              `json:"standardFlowEnabled"`
 	RedirectURIs        []string          `json:"redirectUris"`
+	WebOrigins          []string          `json:"webOrigins,omitempty"`
+	DirectGrants        bool              `json:"directAccessGrantsEnabled,omitempty"`
 	Attributes          map[string]string `json:"attributes,omitempty"`
 }
 

@@ -106,6 +106,23 @@ func (n *Net) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append(wrapped, args...)...)
 }
 
+// Line is Command as a line for a shell.
+func (n *Net) Line(name string, args ...string) string {
+	quoted := make([]string, 0, 16)
+	for _, word := range n.Command(name, args...).Args {
+		quoted = append(quoted, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
+	}
+	return strings.Join(quoted, " ")
+}
+
+// Drop makes packets to an address of this network's own wire get lost: nobody
+// has it, and nobody says so.
+func (n *Net) Drop(s Scope, address string, via *Net) {
+	s.Helper()
+	n.ip(s, "route", "replace", address+"/32", "dev", "to-"+via.name)
+	n.ip(s, "neigh", "replace", address, "lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", "to-"+via.name)
+}
+
 // do runs f on a thread that is in this network. A socket stays in the network
 // that it was made in, so f may hand one out.
 func (n *Net) do(f func() error) error {
