@@ -22,6 +22,7 @@ var rooms = map[string]struct {
 	"oidc": {0, "the words of the protocol: parameters, error codes, metadata; no I/O"},
 	"seal": {0, "sealed values that the browser carries"},
 	"page": {0, "the pages that people see: layout, languages, headers"},
+	"docs": {0, "the pages of the documentation that a program quotes"},
 
 	"horizon": {1, "which network a request comes from, and the metadata that caller may see"},
 	"tenant":  {1, "tenants, apps, redirect URIs: every redirect decision, the relay's rule"},
