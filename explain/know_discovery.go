@@ -1,0 +1,206 @@
+package explain
+
+import "strings"
+
+// An answer came, and it is no discovery document.
+
+// statuses are messages that only tell the status. belowStatus finds it where
+// the program prints it further down.
+var (
+	belowStatus = below{"status": `\bstatus: ([0-9]{3})\b`, "url": `\burl: '([^']+)'`, "location": `\blocation: '([^']+)'`}
+	statuses    = []says{
+		{by: openid5, text: "expected 200 OK, got: {status} ", seen: Live},
+		{by: oauth4web, text: `"response" is not a conform Authorization Server Metadata response (unexpected HTTP status code)`, seen: Live, below: belowStatus},
+		{by: "openid-client 6", text: "unexpected HTTP response status code", seen: Live, below: belowStatus},
+		{by: oaproxy, text: `failed to discover OIDC configuration: unexpected status "{status}"`, seen: Live},
+		{by: "x/oauth2: Go programs, at the token endpoint", text: "oauth2: cannot fetch token: {status} ", seen: Live},
+		{by: "ASP.NET", text: "IDX20807: Unable to retrieve document from: '{url}'", seen: Thread, below: below{"status": `StatusCode: ([0-9]{3})`}},
+	}
+)
+
+// fivehundreds are coreos/go-oidc's words for them.
+var fivehundreds = []says{
+	{by: "coreos/go-oidc", text: "500 Internal Server Error: ", seen: Live, fixed: values{"status": "500"}},
+	{by: "coreos/go-oidc", text: "502 Bad Gateway: ", seen: Source, fixed: values{"status": "502"}},
+	{by: "coreos/go-oidc", text: "503 Service Unavailable: ", seen: Source, fixed: values{"status": "503"}},
+}
+
+// notFounds say themselves that it is 404.
+var notFounds = []says{
+	{by: "coreos/go-oidc", text: "404 Not Found: ", seen: Live, fixed: values{"status": "404"}},
+	{by: "Keycloak", text: "Realm does not exist", seen: Live, fixed: values{"status": "404"}},
+	{by: "GitLab, omniauth", text: "OpenIDConnect::Discovery::DiscoveryFailed (Not Found)", seen: Thread, fixed: values{"status": "404"}},
+}
+
+var wrongPath = []cause{
+	{
+		what: "The path is another: the realm's or application's name, upper and lower case, a doubled slash, or the prefix /auth, " +
+			"which Keycloak has had no more since version 17, and has with --http-relative-path=/auth.",
+		checks: []string{"D2"},
+		confirm: []string{
+			"for p in '' /auth; do curl -s -o /dev/null -w \"%{http_code} $p\\n\" ORIGIN$p/realms/REALM/.well-known/openid-configuration; done",
+		},
+		do:      "The path of `provider.issuers` is the provider's own; `onedoor check` shows the whole discovery URL.",
+		without: "Keycloak: /realms/REALM. authentik: /application/o/SLUG/, with the slash. Use the base that answers 200.",
+	},
+	{
+		what:    "The provider chooses by the Host (Zitadel, authentik with several domains), and the app asked by another name: it answers 404 to a Host that it does not know.",
+		checks:  []string{"D6"},
+		confirm: []string{"curl -s -o /dev/null -w '%{http_code}\\n' -H 'Host: auth.example.com' http://INTERNAL/…/.well-known/openid-configuration    # now 200"},
+		do:      "The door asks the provider by its public Host, whoever asks the door.",
+		without: "Ask by the public name, or let a proxy inside set the Host.",
+	},
+}
+
+var redirecting = []cause{
+	{
+		what:    "The address redirects to {location|another}: from http to https, to the same with or without a slash, to another host. This client does not follow.",
+		checks:  []string{"D2"},
+		confirm: []string{"curl -sI {url|DISCOVERY_URL} | grep -i '^location'"},
+		do:      "Give the app the door's discovery URL, which answers itself; name in `provider.upstream` the provider's own address, past what redirects.",
+		without: "Configure the address that it redirects to.",
+	},
+	{
+		what:    "A proxy with a login of its own stands before the provider (forward-auth, an access gateway) and sends the app to log in.",
+		checks:  []string{"D2"},
+		confirm: []string{"curl -sI {url|DISCOVERY_URL}: the location is a login page"},
+		do:      "`provider.upstream` past that proxy.",
+		without: "Exempt /.well-known/, the token endpoint and the keys from that login.",
+	},
+}
+
+var broken = []cause{
+	{
+		what:    "The provider is starting or out of order, or the proxy before it does not reach it.",
+		checks:  []string{"D1", "D2"},
+		confirm: []string{"curl -s -i {url|DISCOVERY_URL} | head -20; the log of the provider and of the proxy before it"},
+		do:      "`provider not ready` in the door's log says what the door gets.",
+		without: "See the provider's log.",
+	},
+}
+
+var closed = []cause{
+	{
+		what:    "Something before the provider asks for permission: a firewall for web requests, a gateway, an allow-list of addresses.",
+		checks:  []string{"D2"},
+		confirm: []string{"docker exec APP curl -s -i {url|DISCOVERY_URL} | head -20"},
+		do:      "`provider.upstream` past it.",
+		without: "Exempt /.well-known/, the token endpoint and the keys.",
+	},
+}
+
+// status tells whether the message has a status of a class, such as "3".
+func status(class string) func(values) bool {
+	return func(v values) bool { return strings.HasPrefix(v["status"], class) }
+}
+
+var discovery = []entry{
+	{
+		id: "not-found", title: "there is no discovery document at that address",
+		says:   append(notFounds[:len(notFounds):len(notFounds)], statuses...),
+		when:   status("404"),
+		means:  "A server answered, and not with the document: it has no such path.",
+		causes: wrongPath,
+	},
+	{
+		id: "redirected", title: "the discovery document is elsewhere, and the client does not follow",
+		says: statuses, when: status("3"),
+		means:  "The server answered {status|with a redirect}. OpenID Connect clients do not follow redirects here, so that nobody can lead them to another issuer.",
+		causes: redirecting,
+	},
+	{
+		id: "provider-broken", title: "the provider answered {status|with an error of its own}",
+		says: append(fivehundreds[:len(fivehundreds):len(fivehundreds)], statuses...), when: status("5"),
+		means:  "The provider, or a proxy before it, is in trouble: {status|5xx} is an error of its own.",
+		causes: broken,
+	},
+	{
+		id: "provider-refuses", title: "the provider answered {status|that it does not let the app in}",
+		says: statuses,
+		when: func(v values) bool {
+			return strings.HasPrefix(v["status"], "4") && v["status"] != "404" && v["status"] != "421"
+		},
+		means:  "The answer {status|4xx} refuses the request.",
+		causes: closed,
+	},
+	{
+		id: "discovery-status", title: "something answered, and not with 200",
+		says: statuses, when: func(v values) bool { return v["status"] == "" },
+		means:  "The library names no status. The lines after it may: paste them, too.",
+		causes: []cause{wrongPath[0], redirecting[0], broken[0], wrongPath[1]},
+	},
+	{
+		id: "not-json", title: "the answer is a page and no document",
+		says: []says{
+			{by: oauth4web, text: `"response" content-type must be application/json`, seen: Live},
+			{by: "openid-client 6", text: "unexpected response content-type", seen: Live, below: belowStatus},
+			{by: oauth4web, text: `failed to parse "response" body as JSON`, seen: Source},
+			{by: "Node.js: next-auth 4", text: `Unexpected token '<', "<!doctype "... is not valid JSON`, seen: Live},
+			{by: "Node.js: next-auth 4", text: `Unexpected token '<', …is not valid JSON`, seen: Live},
+			{by: "Node.js 18 and older", text: "Unexpected token < in JSON at position 0", seen: Thread},
+			{by: "coreos/go-oidc", text: "oidc: failed to decode provider discovery object", seen: Live},
+			{by: "Go", text: "invalid character '<' looking for beginning of value", seen: Live},
+			{by: "Python", text: "Expecting value: line 1 column 1 (char 0)", seen: Source},
+		},
+		means: "The server answered 200 with a web page where JSON was expected.",
+		causes: []cause{
+			{
+				what:    "The URL is of a page: the provider's login or start page, a single-page app that answers every path, a proxy's login.",
+				checks:  []string{"D2"},
+				confirm: []string{"curl -s -i {url|DISCOVERY_URL} | head -20"},
+				do:      "`provider.upstream` is the provider's own address, past other pages.",
+				without: "Correct the path; exempt it from the proxy's login.",
+			},
+			{
+				what:    "At the token endpoint: the request went to the wrong server, or a firewall answered in the provider's place.",
+				checks:  []string{"D2"},
+				without: "See where `token_endpoint` of the document leads from the app.",
+			},
+		},
+	},
+	{
+		id: "discovery-failed", title: "the discovery document could not be had",
+		says: []says{
+			{by: "Spring Security", text: `Unable to resolve the Configuration with the provided Issuer of "{want}"`, seen: Source},
+			{by: "ASP.NET", text: "IDX20803: Unable to obtain configuration from: '{url}'", seen: Thread},
+			{by: "ASP.NET", text: "IDX20803: Unable to obtain configuration from: {url}", seen: Thread},
+			{by: "ASP.NET", text: "IDX20804: Unable to retrieve document from: '{url}'", seen: Thread},
+			{by: "ASP.NET", text: "IDX20804: Unable to retrieve document from: {url}", seen: Thread},
+			{by: "Nextcloud user_oidc", text: "The discovery endpoint is not reachable.", seen: Thread},
+			{by: "@auth0/nextjs-auth0 4", text: "An error occurred while performing the discovery request. issuer={want}", seen: Live},
+			{by: "@auth0/nextjs-auth0 4", text: "Discovery failed for the OpenID Connect configuration.", seen: Source},
+			{by: "oauth2-proxy", text: "error while discovery OIDC configuration", seen: Live},
+			{by: "GitLab, omniauth", text: "OpenIDConnect::Discovery::DiscoveryFailed", seen: Thread},
+		},
+		wraps: true,
+		means: "The program could not read {document|the discovery document}, and this line hides why. The cause is in the inner exception, or in a line near it: explain that.",
+		causes: []cause{
+			{
+				what:    "The address cannot be reached from the app: the name leads to itself or nowhere, a port, a firewall.",
+				checks:  []string{"D1"},
+				confirm: []string{"docker exec APP curl -v {url|DISCOVERY_URL}    # from where the app runs, not from your machine"},
+				do:      "The discovery URL at the internal origin (ASP.NET: MetadataAddress internal, ValidIssuer public; Spring: the provider's URIs by themselves, or the public name inside).",
+				without: "Make the public name known and reachable in the app's network.",
+			},
+			{
+				what:    "It answers, and not with the document: 404, a redirect, a page.",
+				checks:  []string{"D2"},
+				confirm: []string{"the same command shows the status"},
+				do:      "`provider.issuers` with the provider's own path.",
+				without: "Correct the path.",
+			},
+			{
+				what:    "TLS: a private authority, another name, a wrong clock.",
+				checks:  []string{"D8"},
+				confirm: []string{"the same command says so"},
+				without: "Mount the authority into the app.",
+			},
+			{
+				what:    "The program itself forbids addresses of private networks. Nextcloud does: 'allow_local_remote_servers' => true permits them.",
+				confirm: []string{"its setting"},
+				without: "Permit it there.",
+			},
+		},
+		see: []string{publicNameInside},
+	},
+}

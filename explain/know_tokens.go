@@ -1,0 +1,250 @@
+package explain
+
+// A token came, and the app does not take it.
+
+var tokens = []entry{
+	{
+		id: "audience", title: "the token is for another app",
+		says: []says{
+			{by: "coreos/go-oidc", text: `oidc: expected audience "{client}" got `, seen: Live},
+			{by: openid5, text: "aud mismatch, expected {client}, got: {got}", seen: Live},
+			{by: openid5, text: "aud is missing the client_id, expected {client} to be included in", seen: Source},
+			{by: openid5, text: "missing required JWT property azp", seen: Live},
+			{by: oauth4web, text: `unexpected JWT "aud" (audience) claim value`, seen: Live},
+			{by: oaproxy, text: "does not match with any of allowed audiences", seen: Live},
+			{by: "PyJWT", text: "Audience doesn't match", seen: Source},
+			{by: "jsonwebtoken (Node.js)", text: "jwt audience invalid. expected: {client}", seen: Source},
+			{by: "ASP.NET", text: "IDX10214: Audience validation failed", seen: Thread},
+			{by: "Keycloak's adapters", text: "Invalid token audience", seen: Thread},
+		},
+		means: "The token's `aud` does not name {client|the app's client_id}.",
+		causes: []cause{
+			{
+				what:    "The client_id in the app's settings is another than the one that it logs in with, or belongs to another realm.",
+				checks:  []string{"D3"},
+				confirm: []string{"the client_id in the address of the login page, beside the app's setting"},
+				do:      "`client_id` in `apps` is the provider's, and the same in the app.",
+				without: "Use one client_id for the login and for the check.",
+			},
+			{
+				what:    "An API checks an access token that was issued for the app and not for the API. Keycloak puts no audience into it by itself.",
+				confirm: []string{"the token's aud, decoded on your own machine"},
+				without: "Keycloak: an audience mapper in a client scope. Otherwise ask for the API's resource or audience at the login.",
+			},
+		},
+	},
+	{
+		id: "keys-unreachable", title: "the provider's keys cannot be fetched",
+		says: []says{
+			{by: "coreos/go-oidc", text: "fetching keys oidc: get keys failed", seen: Live},
+			{by: "coreos/go-oidc", text: "oidc: failed to decode keys", seen: Source},
+			{by: oauth4web, text: `"response" is not a conform JSON Web Key Set response (unexpected HTTP status code)`, seen: Live},
+			{by: "Spring Security", text: "An error occurred while attempting to decode the Jwt: Couldn't retrieve remote JWK set", seen: Thread},
+			{by: "PyJWT", text: "Fail to fetch data from the url", seen: Source},
+		},
+		means: "The login and the token request worked, and `jwks_uri` of the document cannot be read from the app.",
+		causes: []cause{{
+			what:    "`jwks_uri` is on a name that the app cannot reach, though it could reach the token endpoint: endpoints typed by hand, or a document that is half public, half internal.",
+			checks:  []string{"D7", "D1"},
+			confirm: []string{"docker exec APP curl -v \"$(curl -s DISCOVERY_URL | sed 's/.*\"jwks_uri\":\"\\([^\"]*\\).*/\\1/')\""},
+			do:      "Ask the door's internal discovery URL: all that servers need is on one origin there.",
+			without: "Set the keys' URL to the internal address, or make the public name reachable.",
+		}},
+	},
+	{
+		id: "keys-other", title: "the token is signed with a key that is not in the provider's set",
+		says: []says{
+			{by: "coreos/go-oidc", text: "no public keys able to verify jwt", seen: Live},
+			{by: "coreos/go-oidc", text: "failed to verify id token signature", seen: Live},
+			{by: openid5, text: "no valid key found in issuer's jwks_uri for key parameters", seen: Live},
+			{by: openid5, text: "failed to validate JWT signature", seen: Live},
+			{by: oauth4web, text: "error when selecting a JWT verification key, no applicable keys found", seen: Source},
+			{by: oauth4web, text: "JWT signature verification failed", seen: Source},
+			{by: "jose (Node.js)", text: "signature verification failed", seen: Source},
+			{by: "jose (Node.js)", text: "no applicable key found in the JSON Web Key Set", seen: Source},
+			{by: "PyJWT", text: "Unable to find a signing key that matches", seen: Source},
+			{by: "ASP.NET", text: "IDX10501: Signature validation failed", seen: Thread},
+			{by: "ASP.NET", text: "IDX10503: Signature validation failed", seen: Thread},
+			{by: "Spring Security", text: "Signed JWT rejected: Another algorithm expected, or no matching key(s) found", seen: Thread},
+		},
+		means: "None of the keys at `jwks_uri` made the token's signature.",
+		causes: []cause{
+			{
+				what:    "The keys are another realm's, application's or provider's: jwks_uri was typed by hand, or leads to another instance inside.",
+				checks:  []string{"D7"},
+				confirm: []string{"curl -s JWKS_URI | tr , '\\n' | grep kid    # is the kid of the token's header among them?"},
+				do:      "Ask the door's discovery URL; it names the keys of the same issuer.",
+				without: "Take jwks_uri from the document of that issuer.",
+			},
+			{
+				what:    "The provider changed its keys, or its database was made anew, and the app or a cache keeps the old set.",
+				confirm: []string{"restart the app: it works again"},
+				do:      "The door keeps no keys; look for a cache between it and the app.",
+				without: "Restart the app; let caches respect the answer's age.",
+			},
+		},
+	},
+	{
+		id: "algorithm", title: "the token is signed with another algorithm than the app expects",
+		says: []says{
+			{by: openid5, text: "unexpected JWT alg received, expected {want}, got: {got}", seen: Live},
+			{by: "coreos/go-oidc", text: `unexpected signature algorithm "{got}"; expected ["{want}"]`, seen: Live},
+			{by: "coreos/go-oidc", text: `id token signed with unsupported algorithm, expected ["{want}"] got "{got}"`, seen: Source},
+			{by: oauth4web, text: `unexpected JWT "alg" header parameter`, seen: Live},
+		},
+		means: "The token is signed with {got|an algorithm} and the app takes {want|another} alone.",
+		causes: []cause{{
+			what:    "The provider has no signing key for this application and signs with the client's secret (HS256), as authentik does where no key is chosen.",
+			checks:  []string{"D7"},
+			confirm: []string{"curl -s {document|DISCOVERY_URL} | grep -o 'id_token_signing_alg_values_supported[^]]*'"},
+			do:      "The door passes tokens on unread: it is between the app and the provider.",
+			without: "authentik: choose a signing key in the provider's settings. Keycloak: the client's ID token signature algorithm. Or set the app's to {got|the same}.",
+		}},
+		see: []string{"docs/deploy/authentik.md"},
+	},
+	{
+		id: "time", title: "the token's time is over, or a clock is wrong",
+		says: []says{
+			{by: "coreos/go-oidc", text: "oidc: token is expired (Token Expiry:", seen: Live},
+			{by: "coreos/go-oidc", text: "before the nbf (not before) time", seen: Live},
+			{by: openid5, text: "JWT expired, now {n}, exp", seen: Live},
+			{by: openid5, text: "JWT not active yet, now {n}, nbf", seen: Live},
+			{by: oauth4web, text: `unexpected JWT "exp" (expiration time) claim value, expiration is past current timestamp`, seen: Live},
+			{by: oauth4web, text: `unexpected JWT "nbf" (not before) claim value`, seen: Live},
+			{by: oauth4web, text: `unexpected JWT "iat" (issued at) claim value, it is too far in the past`, seen: Source},
+			{by: "jose (Node.js)", text: `"exp" claim timestamp check failed`, seen: Source},
+			{by: "PyJWT", text: "The token is not yet valid (iat)", seen: Source},
+			{by: "PyJWT", text: "Signature has expired", seen: Source},
+			{by: "ASP.NET", text: "IDX10223: Lifetime validation failed. The token is expired", seen: Thread},
+			{by: "Keycloak", text: "Token is not active", seen: Source},
+		},
+		means: "By the app's clock the token is not valid now.",
+		causes: []cause{
+			{
+				what:    "The clocks of the app's machine and of the provider's differ: at a fresh login a token is seconds old. A virtual machine that slept is the usual one.",
+				checks:  []string{"D8"},
+				confirm: []string{"date -u; curl -sI DISCOVERY_URL | grep -i '^date'    # on the app's machine"},
+				without: "Set both clocks (NTP); permit some seconds (next-auth: client: { clockTolerance: 10 }).",
+			},
+			{
+				what:    "Not at a login: the app kept a token past its time and did not refresh it.",
+				confirm: []string{"it happens some minutes after the login"},
+				without: "Refresh the token before `expires_in` is over.",
+			},
+		},
+	},
+	{
+		id: "nonce", title: "the token is another login's",
+		says: []says{
+			{by: openid5, text: "nonce mismatch, expected …, got:", seen: Live},
+			{by: oauth4web, text: `unexpected ID Token "nonce" claim value`, seen: Live},
+			{by: oaproxy, text: "nonce verification failed", seen: Source},
+			{by: "Spring Security", text: "[invalid_nonce]", seen: Source},
+		},
+		means: "The ID token's nonce is not the one that this browser's login began with.",
+		causes: []cause{{
+			what:    "Two logins at once in one browser: two tabs, a double click, a prefetch. The second one's cookie replaced the first one's.",
+			checks:  []string{"D5"},
+			confirm: []string{"try in a private window with one tab"},
+			without: "Begin again. If it stays: does something answer the token request from a cache?",
+		}},
+	},
+	{
+		id: "client-secret", title: "the provider does not take the app's credentials",
+		says: []says{
+			{by: "Keycloak's token endpoint", text: "Invalid client or Invalid client credentials", seen: Live},
+			{by: "Keycloak's log", text: `error="invalid_client_credentials"`, seen: Live},
+			{by: "Keycloak's log", text: `error=invalid_client_credentials`, seen: Source},
+			{by: "oidc-provider; fosite: Hydra, Authelia", text: "client authentication failed", seen: Source},
+			{by: "Entra ID", text: "AADSTS7000215", seen: Documentation},
+			{by: "every provider", text: "invalid_client", seen: Live},
+		},
+		means: "The token request named the client and did not prove that it is the client.",
+		causes: []cause{
+			{
+				what:    "The secret is another: of another realm or environment, newly made, or with a line break at its end.",
+				checks:  []string{"D7"},
+				confirm: []string{"printf %s \"$OIDC_CLIENT_SECRET\" | od -c | tail -2    # ends in \\n?"},
+				do:      "The door passes the app's credentials on as they are.",
+				without: "Copy the secret anew; write it with printf %s and not with echo.",
+			},
+			{
+				what:    "The client is public at the provider and the app sends a secret, or the reverse; or the provider wants the other method (client_secret_basic, client_secret_post).",
+				confirm: []string{"the provider's settings: client authentication on?"},
+				do:      "`type` of the app: confidential or public.",
+				without: "Make both the same.",
+			},
+		},
+	},
+	{
+		id: "code-gone", title: "the authorization code is not valid any more",
+		says: []says{
+			{by: "Keycloak's token endpoint", text: "Code not valid", seen: Live},
+			{by: "Keycloak's log", text: `error="invalid_code"`, seen: Live},
+			{by: "oidc-provider", text: "authorization code not found", seen: Source},
+			{by: "Entra ID", text: "AADSTS54005", seen: Documentation},
+			{by: "onedoor", text: "the authorization code is not valid for this request", seen: Live},
+		},
+		means: "The token request came with a code that the provider does not have, has no more, or gave to another client.",
+		causes: []cause{
+			{
+				what:    "The code was used before: the callback was opened twice (a reload, a prefetch, two instances), or the app tried again after an error.",
+				checks:  []string{"D5"},
+				confirm: []string{"the app's log: two requests to the callback with one code"},
+				do:      "The door's log has the rule: `code.seal`, `code.client` or `code.redirect_uri`.",
+				without: "Redeem a code once; answer the callback with a redirect.",
+			},
+			{
+				what:    "It took too long: a code lives for a minute.",
+				confirm: []string{"the time between callback and token request: a slow network, a stopped debugger"},
+				do:      "`seal.code_ttl`, and the provider's own limit.",
+				without: "The provider's limit.",
+			},
+			{
+				what:    "The code was handed out by a door and redeemed past it, or the reverse.",
+				confirm: []string{"is `token_endpoint` in the app's document the door's?"},
+				do:      "Let all requests of one login go to the door.",
+				without: "One provider for both requests.",
+			},
+		},
+	},
+	{
+		id: "pkce", title: "PKCE: the two halves of the login do not fit",
+		says: []says{
+			{by: "Keycloak, oidc-provider", text: "PKCE verification failed", seen: Live},
+			{by: "Keycloak", text: "PKCE code verifier not specified", seen: Live},
+			{by: "Keycloak", text: "Missing parameter: code_challenge_method", seen: Source},
+			{by: "fosite: Hydra, Authelia", text: "The PKCE code challenge did not match the code verifier.", seen: Source},
+			{by: "Entra ID", text: "AADSTS501481", seen: Documentation},
+		},
+		means: "The token request's code_verifier does not belong to the code_challenge of the authorization request, or one of them is missing (RFC 7636 §4.6).",
+		causes: []cause{
+			{
+				what:    "The app lost the verifier between the two requests: its cookie belongs to another login (two tabs) or to another host.",
+				checks:  []string{"D5"},
+				confirm: []string{"try in a private window with one tab"},
+				without: "Begin the login on the host to which it returns.",
+			},
+			{
+				what:    "PKCE is demanded at the provider and not switched on in the app, or something on the way takes the parameters out.",
+				confirm: []string{"the address of the login page: is there a code_challenge?"},
+				do:      "In transparent mode the door adds PKCE for confidential apps that send none.",
+				without: "Switch PKCE on in the app (S256).",
+			},
+		},
+	},
+	{
+		id: "scope", title: "the provider does not grant a scope that the app asks for",
+		says: []says{
+			{by: "Keycloak", text: "Invalid scopes: {names}", seen: Live},
+			{by: "Keycloak", text: "Offline tokens not allowed for the user or client", seen: Source},
+			{by: "every provider", text: "invalid_scope", seen: Live},
+		},
+		means: "The authorization request asks for a scope that the client or the person may not have.",
+		causes: []cause{{
+			what:    "A scope of the library's default, such as offline_access (@auth0/nextjs-auth0), or a misspelt one.",
+			confirm: []string{"`scope` in the address of the login page, beside the client's scopes at the provider"},
+			without: "Ask for openid profile email alone, or permit the scope to the client (and offline_access to the person's roles).",
+		}},
+	},
+}
