@@ -102,7 +102,7 @@ type Config struct {
 	Tracing Tracing `yaml:"tracing"`
 
 	file   string           // as it was given to Load
-	files  []string         // every file that was read
+	files  []File           // it, and what else makes it what it is
 	places map[string]place // of the values, by path
 }
 

@@ -22,7 +22,7 @@ type decoder struct {
 	file     string
 	getenv   func(string) (string, bool)
 	nodes    map[string]*yaml.Node // by path: the value's node
-	files    []string              // those that the file names and that were read
+	files    []File                // those that the file names and that were read
 	said     map[string]bool       // paths that have a problem already
 	problems Problems
 }

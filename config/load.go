@@ -22,6 +22,7 @@ const maxFile = 1 << 20
 //
 // The error is a Problems list with every mistake of the file.
 func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
+	seen := lookAt(path)
 	data, err := readBounded(path, maxFile)
 	if err != nil {
 		p := Problem{File: path, Message: reason(err), cause: err}
@@ -37,7 +38,11 @@ func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
 		}
 		return nil, Problems{p}
 	}
-	return Parse(path, data, getenv)
+	c, err := Parse(path, data, getenv)
+	if err == nil {
+		c.files = append([]File{seen}, c.files...)
+	}
+	return c, err
 }
 
 // Parse is Load for a file that is already in memory. Its name is the File of

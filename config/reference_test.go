@@ -132,6 +132,8 @@ to do. Unknown keys, keys given twice and values of the wrong type are mistakes.
 - **File names** are relative to the folder of the configuration file.
 - **Durations** are numbers with a unit: ` + "`30s`, `2m`, `1h`" + `.
 - **Sizes** are numbers of octets, with or without a unit: ` + "`65536`, `64KiB`, `2MiB`" + `.
+- **A running door** takes a changed file by itself within some seconds, and at once on SIGHUP: all of it, or nothing
+  where anything in it is wrong. See [running the door](deploy/operations.md#changing-the-configuration).
 - YAML anchors, aliases, merge keys and tags are not supported, and one file holds one document of
   at most 1 MiB.
 

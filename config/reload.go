@@ -1,6 +1,8 @@
 package config
 
 import (
+	"io/fs"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,7 +14,7 @@ type place struct{ line, column int }
 // remember keeps of what was read what a reload needs: which files to watch, and
 // where the values stand of which a change needs a restart.
 func (d *decoder) remember(c *Config) {
-	c.file, c.files = d.file, append([]string{d.file}, d.files...)
+	c.file, c.files = d.file, d.files
 	c.places = map[string]place{}
 	for path, n := range d.nodes {
 		if !strings.HasPrefix(path, "apps.") && !strings.HasPrefix(path, "tenants.list[") {
@@ -21,9 +23,36 @@ func (d *decoder) remember(c *Config) {
 	}
 }
 
-// Files are the configuration file and all that it names and that was read: of
-// secrets, certificates and authorities.
-func (c *Config) Files() []string { return slices.Clone(c.files) }
+// File is a file at one moment.
+type File struct {
+	Name string
+	Info fs.FileInfo // of what a symlink leads to; nil where it could not be had
+}
+
+func lookAt(name string) File {
+	info, err := os.Stat(name)
+	if err != nil {
+		info = nil
+	}
+	return File{name, info}
+}
+
+// Again looks at the file at this moment.
+func (f File) Again() File { return lookAt(f.Name) }
+
+// Same says whether nothing has happened to a file between two looks.
+func (f File) Same(other File) bool {
+	if f.Info == nil || other.Info == nil {
+		return f.Name == other.Name && f.Info == nil && other.Info == nil
+	}
+	return f.Name == other.Name && os.SameFile(f.Info, other.Info) &&
+		f.Info.Size() == other.Info.Size() && f.Info.ModTime().Equal(other.Info.ModTime())
+}
+
+// Files are the configuration file and those of secrets and authorities that it
+// names, as they were just before they were read. Certificates are not among
+// them: whoever serves them looks at them.
+func (c *Config) Files() []File { return slices.Clone(c.files) }
 
 // Restart names every value of next that a door which runs with c cannot take
 // without a restart, with its place in next's file.

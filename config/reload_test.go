@@ -108,7 +108,13 @@ func TestEveryFileThatWasReadIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := c.Files()
+	var got []string
+	for _, f := range c.Files() {
+		got = append(got, f.Name)
+		if !f.Same(f.Again()) {
+			t.Errorf("%s is another one now", f.Name)
+		}
+	}
 	slices.Sort(got)
 	if want := []string{key, file, token}; !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)

@@ -208,9 +208,15 @@ func (d *decoder) tls(path string, t *TLS) {
 	}
 }
 
+// readWatched is read for a file that belongs to the configuration: a change of
+// it is one of the configuration.
+func (d *decoder) readWatched(path, name string) ([]byte, error) {
+	d.files = append(d.files, lookAt(name))
+	return d.read(path, name)
+}
+
 // read reads a file that a key names; the problem is recorded.
 func (d *decoder) read(path, name string) ([]byte, error) {
-	d.files = append(d.files, name)
 	data, err := readBounded(name, maxFile)
 	if err != nil {
 		d.wrong(path, name+": "+reason(err), "file names are relative to the folder of the configuration file")
@@ -266,7 +272,7 @@ func (d *decoder) secret(key string, value *Secret, fileKey string, file *string
 		return
 	}
 	*file = d.resolve(*file)
-	data, err := d.read(fileKey, *file)
+	data, err := d.readWatched(fileKey, *file)
 	if err != nil {
 		return
 	}
@@ -288,7 +294,7 @@ func (d *decoder) encryption(c *Config) {
 		return
 	case d.given(fileKey) && !d.said[fileKey]:
 		at, c.EncryptionKeyFile = fileKey, d.resolve(c.EncryptionKeyFile)
-		data, err := d.read(fileKey, c.EncryptionKeyFile)
+		data, err := d.readWatched(fileKey, c.EncryptionKeyFile)
 		if err != nil {
 			return
 		}
@@ -325,7 +331,7 @@ func (d *decoder) encryption(c *Config) {
 
 // certificates checks that a file holds certificates in PEM.
 func (d *decoder) certificates(path, name string) {
-	data, err := d.read(path, name)
+	data, err := d.readWatched(path, name)
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(data) {
 		d.wrong(path, name+" holds no certificate in PEM", "")
 	}

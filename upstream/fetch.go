@@ -48,7 +48,7 @@ func OAuthPaths(issuer string) []string {
 // stays as it was: a provider that restarts is no reason to forget it.
 func (p *Provider) refresh(ctx context.Context) {
 	old := p.now.Load()
-	s := &snapshot{issuers: map[string]*Issuer{}, failed: map[string]error{}, at: map[string]place{}, kind: p.o.Kind}
+	s := newSnapshot(p.o.Kind)
 	for _, path := range p.o.Issuers {
 		if strings.Contains(path, tenantPlaceholder) {
 			continue // fetched when a tenant asks
@@ -67,17 +67,13 @@ func (p *Provider) refresh(ctx context.Context) {
 			s.failed[path] = err
 		}
 	}
+	p.settle(s)
 	for _, path := range p.o.Issuers {
-		if i := s.issuers[path]; i != nil {
-			p.place(s, i)
-			if old.issuers[path] == nil {
-				p.o.Log.LogAttrs(ctx, slog.LevelInfo, "provider metadata fetched", slog.String("issuer", i.ID), slog.String("kind", string(s.kind)))
-				p.warn(ctx, i)
-			}
+		if i := s.issuers[path]; i != nil && old.issuers[path] == nil {
+			p.o.Log.LogAttrs(ctx, slog.LevelInfo, "provider metadata fetched", slog.String("issuer", i.ID), slog.String("kind", string(s.kind)))
+			p.warn(ctx, i)
 		}
 	}
-	s.closed = append(private(s.kind, p.o.Issuers), s.registrations()...)
-	p.now.Store(s)
 }
 
 // id is for the log: the path, where there is no issuer yet.

@@ -45,6 +45,11 @@ type Options struct {
 	// AnswerTimeout is how long the provider may take to begin an answer.
 	// Default 60s.
 	AnswerTimeout time.Duration
+
+	// Before is the Provider that this one takes the place of. Of a provider at
+	// the same URL, the documents that it has are used until they are fetched
+	// again.
+	Before *Provider
 }
 
 // Endpoint names an endpoint as the metadata does.
@@ -152,15 +157,55 @@ func New(o Options) (*Provider, error) {
 	if p.transport, err = newTransport(o, p.inside); err != nil {
 		return nil, err
 	}
-	s := &snapshot{failed: map[string]error{}, kind: o.Kind}
+	s := newSnapshot(o.Kind)
 	for _, path := range o.Issuers {
 		if !strings.Contains(path, tenantPlaceholder) {
 			s.failed[path] = ErrNotReady
 		}
 	}
-	s.closed = private(s.kind, o.Issuers)
-	p.now.Store(s)
+	p.inherit(s)
+	p.settle(s)
+	p.o.Before = nil // and with it those before it
 	return p, nil
+}
+
+func newSnapshot(kind Kind) *snapshot {
+	return &snapshot{issuers: map[string]*Issuer{}, failed: map[string]error{}, at: map[string]place{}, kind: kind}
+}
+
+// inherit takes over what the Provider before this one knows.
+func (p *Provider) inherit(s *snapshot) {
+	b := p.o.Before
+	if b == nil || p.inside != nil || b.inside != nil || *b.base != *p.base || b.o.PublicOrigin != p.o.PublicOrigin {
+		return
+	}
+	old := b.now.Load()
+	for _, path := range p.o.Issuers {
+		if i := old.issuers[path]; i != nil {
+			s.issuers[path] = i
+			delete(s.failed, path)
+		}
+	}
+	b.realms.mu.Lock()
+	defer b.realms.mu.Unlock()
+	for path, r := range b.realms.known {
+		for _, t := range p.templates {
+			if r.snapshot != nil && r.snapshot.issuers[path].Template == t.text {
+				p.realms.known[path] = &realm{snapshot: r.snapshot, until: r.until}
+			}
+		}
+	}
+}
+
+// settle makes s, whose issuers and failures are known, what is known now.
+func (p *Provider) settle(s *snapshot) {
+	for _, path := range p.o.Issuers {
+		if i := s.issuers[path]; i != nil {
+			p.place(s, i)
+		}
+	}
+	s.closed = append(private(s.kind, p.o.Issuers), s.registrations()...)
+	p.now.Store(s)
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {
@@ -287,6 +332,16 @@ func (p *Provider) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// Fetch fetches the metadata of all issuers once, and says why one is not there.
+func (p *Provider) Fetch(ctx context.Context) error {
+	p.refresh(ctx)
+	err := p.Ready()
+	if err != nil {
+		p.transport.CloseIdleConnections() // it may never be used
+	}
+	return err
 }
 
 // under says whether path is prefix or lies below it.

@@ -42,17 +42,17 @@ func (d *door) operate(cfg *config.Config, socket net.Listener) error {
 		Token: func() string { return string(d.current.Load().cfg.Admin.Token) },
 		Hosts: adminHosts(cfg.Admin), Rate: float64(cfg.Admin.Rate),
 	})
-	s := &server{Server: gateway.NewServer(api, d.log), socket: socket}
+	s := &server{Server: gateway.NewServer(api, d.log), socket: socket, listener: -1}
 	if t := cfg.Admin.TLS; t != nil {
 		var err error
-		if s.TLSConfig, err = certificates(t.CertFile, t.KeyFile, d.log); err != nil {
+		if s.certificate, err = newCertificate(t.CertFile, t.KeyFile, d.log); err != nil {
 			return found(err, "")
 		}
-		s.tls = true
+		s.TLSConfig = s.certificate.config()
 		d.measureCertificate(cfg.Admin.Listen, s.TLSConfig)
 	}
 	d.servers = append(d.servers, s)
-	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.String("serves", "admin"), slog.Bool("tls", s.tls))
+	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.String("serves", "admin"), slog.Bool("tls", s.certificate != nil))
 	return nil
 }
 

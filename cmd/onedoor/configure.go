@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,24 +60,54 @@ func (d *door) active(ctx context.Context, label, issuer string) (bool, error) {
 	return d.current.Load().directory.Active(ctx, label, issuer)
 }
 
-// provided is the provider that a configuration names, and what runs of it.
+// provided is the provider that configurations name, and what runs of it.
 type provided struct {
 	*upstream.Provider
+	spec   providerSpec
 	inside *provider.Provider // nil before another's
-	origin string             // the door's public one
 	uses   *uses              // one for each configuration
 	ended  chan struct{}      // closed after the last use
 }
 
-// provide makes the provider of a configuration.
-func (d *door) provide(ctx context.Context, cfg *config.Config, _ *configured) (*provided, error) {
+// providerSpec is all that a provider is made of: two configurations that agree
+// in it have one.
+type providerSpec struct {
+	origin, url, issuers, kind, authorities string
+	embedded                                bool
+}
+
+func providerSpecOf(cfg *config.Config) (s providerSpec, err error) {
+	s = providerSpec{
+		origin: cfg.PublicURL, url: cfg.Provider.Upstream, issuers: strings.Join(cfg.Provider.Issuers, " "),
+		kind: cfg.Provider.Kind, embedded: cfg.Provider.Embedded != nil,
+	}
+	if cfg.Provider.CAFile != "" {
+		var pem []byte
+		pem, err = os.ReadFile(cfg.Provider.CAFile)
+		s.authorities = string(pem)
+	}
+	return s, err
+}
+
+// provide makes the provider of a configuration, or uses that of the one before
+// where nothing about it has changed.
+func (d *door) provide(ctx context.Context, cfg *config.Config, before *configured) (*provided, error) {
+	spec, err := providerSpecOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil && before.provided.spec == spec && before.provided.uses.take() {
+		return before.provided, nil
+	}
 	options := upstream.Options{
 		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
 		CAFile: cfg.Provider.CAFile, Log: d.log, Now: d.now, Tenant: d.active,
 	}
-	p := &provided{origin: cfg.PublicURL, ended: make(chan struct{})}
+	if before != nil {
+		options.Before = before.provided.Provider
+	}
+	p := &provided{spec: spec, ended: make(chan struct{})}
 	p.uses = newUses(func() { close(p.ended) })
-	var err error
 	if cfg.Provider.Embedded != nil {
 		if p.inside, err = embedded(ctx, cfg, d.db, d.log); err != nil {
 			return nil, err
@@ -107,7 +139,7 @@ func (p *provided) run(ctx context.Context) error {
 	}()
 	var wrong *upstream.IssuerError
 	if err := p.Run(ctx); errors.As(err, &wrong) {
-		return found(err, "the provider must know its public name; Keycloak: --hostname="+p.origin+" --proxy-headers=xforwarded")
+		return found(err, "the provider must know its public name; Keycloak: --hostname="+p.spec.origin+" --proxy-headers=xforwarded")
 	}
 	return nil
 }

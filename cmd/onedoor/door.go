@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,15 @@ type door struct {
 	current atomic.Pointer[configured]
 	servers []*server
 	tasks   []func(context.Context) error
+
+	group     *errgroup.Group // of all that runs
+	answering context.Context // ends when the last request in flight has its answer
+
+	level    *slog.LevelVar // of the log; nil where it never changes
+	swapping sync.Mutex
+	draining bool
+	last     atomic.Pointer[reloaded]
+	told     []func(error)
 }
 
 // doorOptions are what serve leaves as it is.
@@ -60,8 +70,9 @@ type doorOptions struct {
 
 type server struct {
 	*http.Server
-	socket net.Listener
-	tls    bool
+	socket      net.Listener
+	listener    int          // its number in the configuration; -1 for that of operators
+	certificate *certificate // nil without TLS
 }
 
 // newDoor puts the parts together. It opens no socket and asks nobody.
@@ -126,20 +137,20 @@ func (d *door) handler(listener int) http.Handler {
 // add makes a listener of the configuration part of the door.
 func (d *door) add(listener int, socket net.Listener) error {
 	l := d.current.Load().cfg.Listeners[listener]
-	s := &server{Server: gateway.NewServer(d.handler(listener), d.log), socket: socket}
+	s := &server{Server: gateway.NewServer(d.handler(listener), d.log), socket: socket, listener: listener}
 	if l.TLS != nil {
 		if l.TLS.ACME != nil {
 			return found(errors.New("listeners: tls.acme is not served yet"), "give cert_file and key_file")
 		}
 		var err error
-		if s.TLSConfig, err = certificates(l.TLS.CertFile, l.TLS.KeyFile, d.log); err != nil {
+		if s.certificate, err = newCertificate(l.TLS.CertFile, l.TLS.KeyFile, d.log); err != nil {
 			return found(err, "")
 		}
-		s.tls = true
+		s.TLSConfig = s.certificate.config()
 		d.measureCertificate(l.Address, s.TLSConfig)
 	}
 	d.servers = append(d.servers, s)
-	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.Any("serves", l.Serves), slog.Bool("tls", s.tls))
+	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.Any("serves", l.Serves), slog.Bool("tls", s.certificate != nil))
 	return nil
 }
 
@@ -152,6 +163,7 @@ func (d *door) run(ctx context.Context) error {
 	answering, answered := context.WithCancel(context.WithoutCancel(ctx))
 	defer answered()
 	group, failed := errgroup.WithContext(ctx)
+	d.group, d.answering = group, answering
 	first := d.current.Load().provided
 	group.Go(func() error { return first.run(answering) })
 	for _, task := range d.tasks {
@@ -170,7 +182,7 @@ func (d *door) run(ctx context.Context) error {
 	group.Go(func() error {
 		<-failed.Done()
 		d.log.Info("stopping")
-		d.current.Load().gateway.Drain()
+		d.drain()
 		d.shutdown()
 		answered()
 		return nil
@@ -179,7 +191,7 @@ func (d *door) run(ctx context.Context) error {
 }
 
 func (s *server) serve() error {
-	if s.tls {
+	if s.certificate != nil {
 		return s.ServeTLS(s.socket, "", "")
 	}
 	return s.Serve(s.socket)

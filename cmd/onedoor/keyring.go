@@ -24,6 +24,10 @@ const (
 	// keySkew is how far the clocks of two replicas may be apart.
 	keySkew = time.Minute
 
+	// keyGrace is how much longer than without the database a door may seal with
+	// a key that has a successor: it learns late, and its clock may be wrong.
+	keyGrace = 5 * time.Minute
+
 	// keyPoll is how often the keys are read besides: a call of the database's
 	// may be lost with its connection.
 	keyPoll = 5 * time.Second
@@ -40,20 +44,20 @@ const (
 
 // keyTimes are how long keys are needed, by the configuration of the moment.
 type keyTimes struct {
+	stale       time.Duration // how long a door serves without the database
 	login, code time.Duration // how long what they sealed lives
 	rotate      time.Duration // how old the newest may grow; 0: any age
 }
 
 func keyTimesOf(cfg *config.Config) keyTimes {
-	return keyTimes{cfg.Seal.LoginTTL, cfg.Seal.CodeTTL, cfg.Seal.RotateEvery}
+	return keyTimes{cfg.Tenants.StaleAfter, cfg.Seal.LoginTTL, cfg.Seal.CodeTTL, cfg.Seal.RotateEvery}
 }
 
-// retires is when the key before that one has nothing left to open: the newest
-// sealing of a replica that learnt of its successor late and whose clock is
-// wrong, and then the longest life of what was sealed. A code is sealed with a
+// retires is when the key before that one has nothing left to open: the longest
+// life of what was sealed, after the last time that it seals. A code is sealed with a
 // newer key and still needs the verifier of the one that its login began with.
 func (t keyTimes) retires(successor store.SealKey) time.Time {
-	return time.Unix(successor.CreatedAt, 0).Add(keyNotice + keyPoll + 2*keySkew + t.login + t.code)
+	return time.Unix(successor.CreatedAt, 0).Add(t.stale + keyGrace + t.login + t.code)
 }
 
 // keyring keeps a ring as the database has it, and the database as it should be:

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,25 +92,37 @@ tenants: {list: [acme, globex]}
 // replica is a door of a test, on a socket of its own.
 type replica struct {
 	*door
-	t    *testing.T
-	addr string
-	log  *output
-	stop func()
+	t      *testing.T
+	addr   string
+	log    *output
+	hangup chan os.Signal
+	tries  atomic.Int64 // of a reload
+	stop   func()
 }
+
+const testPoll = 10 * time.Millisecond
 
 // startReplica runs a door with the configuration file, which may share its
 // database with others. now is its clock.
 func startReplica(t *testing.T, file string, now func() time.Time) *replica {
+	t.Helper()
+	return startLooking(t, file, now, testPoll)
+}
+
+// startLooking is startReplica with the time between two looks at the file.
+func startLooking(t *testing.T, file string, now func() time.Time, every time.Duration) *replica {
 	t.Helper()
 	cfg := parse(t, file)
 	db, err := openStore(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &replica{t: t, log: &output{}}
+	r := &replica{t: t, log: &output{}, hangup: make(chan os.Signal)}
 	if r.door, err = newDoor(t.Context(), cfg, db, slog.New(slog.NewTextHandler(r.log, nil)), doorOptions{now: now}); err != nil {
 		t.Fatal(err)
 	}
+	r.onReload(func(error) { r.tries.Add(1) })
+	r.background(r.follow(file, r.hangup, every))
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -289,3 +302,5 @@ func open(t *testing.T, file string) *store.DB {
 	})
 	return db
 }
+
+var discard = slog.New(slog.DiscardHandler)

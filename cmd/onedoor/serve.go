@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"slices"
 	"syscall"
 
@@ -24,7 +25,9 @@ func (c *serveCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	log, flush := newLog(t.err, cfg.Log)
+	level := &slog.LevelVar{}
+	level.Set(logLevel(cfg.Log))
+	log, flush := newLog(t.err, cfg.Log.Format, level)
 	defer flush()
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
@@ -55,6 +58,11 @@ func (c *serveCommand) Run(t *terminal) error {
 		return err
 	}
 	defer d.close()
+	d.level = level
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	d.background(d.follow(c.Config, hangup, reloadPoll))
 	for i := range cfg.Listeners {
 		if err := d.add(i, sockets[i]); err != nil {
 			return err
@@ -102,13 +110,16 @@ func explainListen(address string, err error) error {
 
 // newLog makes the log. Lines are written together, ten times a second: one
 // system call for each request is a third of the relay's cost.
-func newLog(w io.Writer, o config.Log) (log *slog.Logger, flush func()) {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(o.Level)) // config knows the four
+func newLog(w io.Writer, format string, level *slog.LevelVar) (log *slog.Logger, flush func()) {
 	b := &batch{to: w}
 	var h slog.Handler = slog.NewJSONHandler(b, &slog.HandlerOptions{Level: level})
-	if o.Format == "text" {
+	if format == "text" {
 		h = slog.NewTextHandler(b, &slog.HandlerOptions{Level: level})
 	}
 	return slog.New(h), b.flush
+}
+
+func logLevel(o config.Log) (level slog.Level) {
+	_ = level.UnmarshalText([]byte(o.Level)) // config knows the four
+	return level
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -22,8 +23,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"onedoor/config"
 )
 
 // running is `onedoor serve` in this process.
@@ -262,10 +261,8 @@ func TestACertificateIsRenewedWithoutARestart(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	writePair(t, certFile, keyFile, "first")
-	log, flush := newLog(io.Discard, config.Log{Format: "json", Level: "info"})
-	defer flush()
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
-	if err := c.load(); err != nil {
+	c, err := newCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
+	if err != nil {
 		t.Fatal(err)
 	}
 	name := func() string {
