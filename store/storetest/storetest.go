@@ -51,6 +51,12 @@ func Run(t *testing.T, open func(t *testing.T, o store.Options) *store.DB) {
 		{"everybody gets the same sealing keys", sealKeys},
 		{"everybody gets the same signing keys", signingKeys},
 		{"what expired is pruned, and nothing else", prune},
+		{"the legs of a login are joined, in whatever order they come", legsAreJoined},
+		{"sixteen who write the same logins neither fail nor lose one", legsAtOnce},
+		{"logins are found by tenant, app, rule, time and failure", loginsAreFound},
+		{"the funnel counts how far logins came", funnels},
+		{"old logins are pruned, and those beyond a number", loginsArePruned},
+		{"of sixteen who would warn one does", oneWarns},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t, store.Options{}), open(t, store.Options{})) })
 	}
