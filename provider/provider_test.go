@@ -3,6 +3,8 @@ package provider_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -10,6 +12,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -58,9 +61,33 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// emptyDatabase is a file, or a new database of the PostgreSQL server that
+// ONEDOOR_TEST_POSTGRES names: make database runs these tests there too.
+func emptyDatabase(t *testing.T) string {
+	t.Helper()
+	server := os.Getenv("ONEDOOR_TEST_POSTGRES")
+	if server == "" {
+		return filepath.Join(t.TempDir(), "onedoor.db")
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := sql.Open("pgx", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	u.Path = "/provider_" + strings.ToLower(rand.Text())
+	if _, err := admin.Exec("CREATE DATABASE " + u.Path[1:] + " TEMPLATE template0"); err != nil {
+		t.Fatal(err)
+	}
+	return u.String()
+}
+
 func newWorld(t *testing.T, path string) *world {
 	t.Helper()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "onedoor.db"), store.Options{})
+	db, err := store.Open(t.Context(), emptyDatabase(t), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

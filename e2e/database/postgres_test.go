@@ -3,11 +3,15 @@
 package database
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +35,28 @@ func TestPostgreSQLPassesTheSuite(t *testing.T) {
 		}
 		return open(t, dsns[t.Name()], o)
 	})
+}
+
+// TestTheProviderKeepsItsPromisesOnPostgreSQL runs the embedded provider's own
+// tests there: of sixteen who redeem one code, or use one refresh token, over
+// HTTP and at the same time, one gets through.
+func TestTheProviderKeepsItsPromisesOnPostgreSQL(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-race", "-count", "1", "-v", "./provider")
+	cmd.Dir = lab.Root()
+	cmd.Env = append(os.Environ(), "ONEDOOR_TEST_POSTGRES="+server().Admin(server().Database(t)))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, regexp.MustCompile(`(?m)^ *(=== |--- PASS).*\n`).ReplaceAll(out, nil))
+	}
+	for _, promise := range []string{"TestACodeIsRedeemedOnce", "TestOfManyWhoUseOneRefreshTokenOneGetsThrough", "TestALoginIsFinishedOnce"} {
+		if !bytes.Contains(out, []byte("--- PASS: "+promise+" ")) {
+			t.Errorf("%s did not run:\n%s", promise, out)
+		}
+	}
+	var n int
+	if err := connect(t, server().Admin(server().Database(t))).QueryRow(`SELECT COUNT(*) FROM pg_database WHERE datname LIKE 'provider_%'`).Scan(&n); err != nil || n < 20 {
+		t.Errorf("it made %d databases there: %v", n, err)
+	}
 }
 
 func TestManyProcessesMayStartAtOnce(t *testing.T) {
@@ -73,9 +99,11 @@ func TestTextIsComparedOctetByOctet(t *testing.T) {
 	}
 }
 
-func connect(t *testing.T, dsn string) *sql.DB {
+func connect(t *testing.T, dsn string) *sql.DB { return connectAs(t, "pgx", dsn) }
+
+func connectAs(t *testing.T, driver, dsn string) *sql.DB {
 	t.Helper()
-	raw, err := sql.Open("pgx", dsn)
+	raw, err := sql.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
