@@ -148,14 +148,14 @@ func noSite(label, app string) *Problem {
 	return problem(http.StatusNotFound, "no_such_site", "Tenant "+label+" has no site of its own for "+app+".", "PUT one to the same path")
 }
 
-type checked struct {
+type Checked struct {
 	Proof
 	Texts  []string `json:"texts" nullable:"false" doc:"What was found at the record's name."`
 	Detail string   `json:"detail,omitempty" doc:"Why there is no proof."`
 }
 
 type checkOut struct {
-	Body checked
+	Body Checked
 }
 
 func (a *API) checkSite(ctx context.Context, in *Sited) (*checkOut, error) {
@@ -173,7 +173,7 @@ func (a *API) checkSite(ctx context.Context, in *Sited) (*checkOut, error) {
 	if err != nil {
 		return nil, refused(err, in.Label)
 	}
-	out := checked{Proof: proof(f.Domain), Texts: f.Texts}
+	out := Checked{Proof: proof(f.Domain), Texts: f.Texts}
 	if out.Texts == nil {
 		out.Texts = []string{}
 	}

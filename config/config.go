@@ -307,7 +307,7 @@ type Admin struct {
 	Listen string `yaml:"listen" default:"127.0.0.1:9001" restart:"true"`
 
 	// Token is a bearer token that may do everything: for the first steps, and
-	// for adding others, which may do less and end. Without
+	// for adding others (`onedoor token add`), which may do less and end. Without
 	// it there are only those. At least 16 characters.
 	Token Secret `yaml:"token"`
 

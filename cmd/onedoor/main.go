@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"onedoor/admin"
 	"onedoor/config"
 )
 
@@ -26,6 +27,8 @@ type commands struct {
 	Check       checkCommand       `cmd:"" help:"Validate the configuration and say what it means."`
 	Doctor      doctorCommand      `cmd:"" help:"Find out why logins fail, with a door or without one."`
 	Probe       probeCommand       `cmd:"" help:"Look from another network, for onedoor doctor."`
+	Tenant      tenantCommand      `cmd:"" help:"Which tenants there are."`
+	Token       tokenCommand       `cmd:"" help:"Who may use the admin API."`
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
 	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`
 	Key         keyCommand         `cmd:"" help:"The keys that logins in progress are sealed with."`
@@ -59,6 +62,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Writers(stdout, stderr),
 		kong.Bind(t),
+		kong.Vars{"scopes": strings.Join(admin.Scopes(), ", ")},
 		kong.Exit(func(code int) { exited = code }),
 	)
 	if err != nil {
