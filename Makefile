@@ -9,7 +9,7 @@ export HOME := $(if $(and $(HOME),$(wildcard $(HOME)/.)),$(HOME),$(CACHE)/home)
 LINT := $(CACHE)/bin/golangci-lint
 GOFUMPT := $(CACHE)/bin/gofumpt
 
-.PHONY: build test deps fmt lint vet hermetic race fuzz-seeds fuzz database crash e2e mutants clean
+.PHONY: build test deps fmt lint vet hermetic race fuzz-seeds fuzz database crash e2e cluster mutants clean
 
 build:
 	go build -trimpath -o onedoor ./cmd/onedoor
@@ -77,6 +77,13 @@ crash:
 e2e:
 	@tools/deps e2e
 	go test -tags e2e -exec $(CURDIR)/tools/asroot -count 1 -timeout 20m -v $(E2EFLAGS) ./e2e/
+
+# The part of e2e in which everything around the doors fails, larger: for ten
+# minutes, say, CLUSTERFLAGS="-cluster.for 10m -cluster.people 24". The seed that
+# it prints repeats its schedule: -cluster.seed N.
+cluster:
+	@tools/deps e2e
+	go test -tags e2e -exec $(CURDIR)/tools/asroot -count 1 -timeout 0 -v -run 'WhileEverythingAroundFails$$' ./e2e/ -args $(CLUSTERFLAGS)
 
 # Takes each rule out and shows that a test misses it.
 mutants:
