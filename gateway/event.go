@@ -76,7 +76,7 @@ const (
 	LegLoggedOut Leg = "logged_out" // the browser came back from it
 )
 
-// Legs are all of them.
+// Legs are all of them, in that order.
 var Legs = []Leg{LegPushed, LegAuthorize, LegCallback, LegRelay, LegToken, LegLogout, LegLoggedOut}
 
 // SealFailure says how a sealed value failed.

@@ -1,9 +1,6 @@
 package store
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // LoginQuery says which logins are wanted. Zero values say nothing.
 type LoginQuery struct {
@@ -74,48 +71,43 @@ func (db *DB) Logins(ctx context.Context, q LoginQuery) (list []Login, err error
 	return list, err
 }
 
-func scanLogin(r row) (l Login, err error) {
+func scanLogin(r row, more ...any) (l Login, err error) {
 	var joined int64
-	err = r.Scan(&l.ID, &joined, &l.Tenant, &l.App, &l.Stages, &l.Rule, &l.BeganAt, &l.UpdatedAt, &l.FailedAt)
+	err = r.Scan(append([]any{&l.ID, &joined, &l.Tenant, &l.App, &l.Stages, &l.Rule, &l.BeganAt, &l.UpdatedAt, &l.FailedAt}, more...)...)
 	l.Joined = joined == 1
 	return l, err
 }
 
 // Login returns the login of that id, or of the request of that reference, with
-// its legs in their order.
+// its legs.
 func (db *DB) Login(ctx context.Context, id string) (Login, []LoginLeg, error) {
-	const byID = `SELECT id, joined, tenant, app, stages, rule, began_at, updated_at, failed_at FROM logins WHERE id = $1`
-	l, err := scanLogin(db.read.QueryRowContext(ctx, byID, id))
-	if err := found(err); errors.Is(err, ErrNotFound) {
-		var login string
-		if err := found(db.read.QueryRowContext(ctx, `SELECT login FROM login_legs WHERE request = $1`, id).Scan(&login)); err != nil {
-			return Login{}, nil, err
-		}
-		l, err = scanLogin(db.read.QueryRowContext(ctx, byID, login))
-		if err := found(err); err != nil {
-			return Login{}, nil, err
-		}
-	} else if err != nil {
+	legs, err := db.legs(ctx, `SELECT l.id, l.joined, l.tenant, l.app, l.stages, l.rule, l.began_at, l.updated_at, l.failed_at, g.request, g.at, g.body
+		FROM login_legs g JOIN logins l ON l.id = g.login WHERE g.login = $1 ORDER BY g.at, g.request LIMIT $2`, id, maxPage)
+	if err == nil && len(legs) == 0 {
+		legs, err = db.legs(ctx, `SELECT l.id, l.joined, l.tenant, l.app, l.stages, l.rule, l.began_at, l.updated_at, l.failed_at, g.request, g.at, g.body
+			FROM login_legs g JOIN logins l ON l.id = g.login WHERE g.login = (SELECT login FROM login_legs WHERE request = $1) ORDER BY g.at, g.request LIMIT $2`, id, maxPage)
+	}
+	if err == nil && len(legs) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
 		return Login{}, nil, err
 	}
-	legs, err := db.legs(ctx, `SELECT l.id, l.joined, l.tenant, l.app, g.request, g.at, g.body FROM login_legs g JOIN logins l ON l.id = g.login
-		WHERE g.login = $1 ORDER BY g.at, g.request LIMIT $2`, l.ID, maxPage)
-	return l, legs, err
+	return legs[0].Login, legs, nil
 }
 
 // Legs returns the legs of that time and later, the oldest first.
 func (db *DB) Legs(ctx context.Context, since int64, n int) ([]LoginLeg, error) {
-	return db.legs(ctx, `SELECT l.id, l.joined, l.tenant, l.app, g.request, g.at, g.body FROM login_legs g JOIN logins l ON l.id = g.login
-		WHERE g.at >= $1 ORDER BY g.at, g.request LIMIT $2`, since, limit(n))
+	return db.legs(ctx, `SELECT l.id, l.joined, l.tenant, l.app, l.stages, l.rule, l.began_at, l.updated_at, l.failed_at, g.request, g.at, g.body
+		FROM login_legs g JOIN logins l ON l.id = g.login WHERE g.at >= $1 ORDER BY g.at, g.request LIMIT $2`, since, limit(n))
 }
 
 func (db *DB) legs(ctx context.Context, query string, args ...any) (list []LoginLeg, err error) {
 	err = each(ctx, db.read, func(r row) error {
-		var l LoginLeg
-		var joined int64
-		err := r.Scan(&l.ID, &joined, &l.Tenant, &l.App, &l.Request, &l.At, &l.Body)
-		l.Joined = joined == 1
-		list = append(list, l)
+		var leg LoginLeg
+		var err error
+		leg.Login, err = scanLogin(r, &leg.Request, &leg.At, &leg.Body)
+		list = append(list, leg)
 		return err
 	}, query, args...)
 	return list, err
@@ -133,10 +125,17 @@ type Funnel struct {
 	Failed      int64 // at any stage, and did not get through after all
 }
 
-// Funnels counts the logins that were last heard of from since until until, in
-// milliseconds, by tenant and app; those of one where it is not "". They come in
-// the order of how many went lost between callback and token.
-func (db *DB) Funnels(ctx context.Context, tenant, app string, since, until int64, n int) (list []Funnel, err error) {
+// FunnelQuery says which logins are counted.
+type FunnelQuery struct {
+	Tenant, App  string // "" for all
+	Since, Until int64  // when they were last heard of, in milliseconds
+	ByApp        bool   // all tenants of an app together
+	Limit        int    // from 1 to 1000; 0 is 100
+}
+
+// Funnels counts logins by tenant and app, or by app. Those come first of which
+// most went lost between callback and token.
+func (db *DB) Funnels(ctx context.Context, q FunnelQuery) (list []Funnel, err error) {
 	query := `SELECT tenant, app, SUM(CASE WHEN (stages & 1) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 2) > 0 THEN 1 ELSE 0 END),
 		SUM(CASE WHEN (stages & 4) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 8) > 0 THEN 1 ELSE 0 END),
 		SUM(CASE WHEN (stages & 16) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 32) > 0 THEN 1 ELSE 0 END),
@@ -144,19 +143,27 @@ func (db *DB) Funnels(ctx context.Context, tenant, app string, since, until int6
 		FROM logins WHERE updated_at >= $1 AND updated_at < $2 AND ($3 = '' OR tenant = $3) AND ($4 = '' OR app = $4) AND app <> ''
 		GROUP BY tenant, app
 		ORDER BY SUM(CASE WHEN (stages & 8) > 0 THEN 1 ELSE 0 END) - SUM(CASE WHEN (stages & 32) > 0 THEN 1 ELSE 0 END) DESC, tenant, app LIMIT $5`
-	if tenant != "" {
+	switch {
+	case q.Tenant != "":
 		query = `SELECT tenant, app, SUM(CASE WHEN (stages & 1) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 2) > 0 THEN 1 ELSE 0 END),
 			SUM(CASE WHEN (stages & 4) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 8) > 0 THEN 1 ELSE 0 END),
 			SUM(CASE WHEN (stages & 16) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 32) > 0 THEN 1 ELSE 0 END),
 			SUM(CASE WHEN failed_at > 0 AND stages < 1024 THEN 1 ELSE 0 END)
 			FROM logins WHERE tenant = $3 AND updated_at >= $1 AND updated_at < $2 AND ($4 = '' OR app = $4) AND app <> ''
 			GROUP BY tenant, app ORDER BY app LIMIT $5`
+	case q.ByApp:
+		query = `SELECT '', app, SUM(CASE WHEN (stages & 1) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 2) > 0 THEN 1 ELSE 0 END),
+			SUM(CASE WHEN (stages & 4) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 8) > 0 THEN 1 ELSE 0 END),
+			SUM(CASE WHEN (stages & 16) > 0 THEN 1 ELSE 0 END), SUM(CASE WHEN (stages & 32) > 0 THEN 1 ELSE 0 END),
+			SUM(CASE WHEN failed_at > 0 AND stages < 1024 THEN 1 ELSE 0 END)
+			FROM logins WHERE updated_at >= $1 AND updated_at < $2 AND ($3 = '' OR tenant = $3) AND ($4 = '' OR app = $4) AND app <> ''
+			GROUP BY app ORDER BY app LIMIT $5`
 	}
 	err = each(ctx, db.read, func(r row) error {
 		var f Funnel
 		err := r.Scan(&f.Tenant, &f.App, &f.Asked, &f.Sent, &f.CameBack, &f.Returned, &f.Tried, &f.Redeemed, &f.Failed)
 		list = append(list, f)
 		return err
-	}, query, since, until, tenant, app, limit(n))
+	}, query, q.Since, q.Until, q.Tenant, q.App, limit(q.Limit))
 	return list, err
 }

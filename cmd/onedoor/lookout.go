@@ -24,6 +24,7 @@ func (d *door) look(cfg *config.Config) error {
 	version := thisBuild().Version
 	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Registry: d.tenants, Now: d.now})
 	d.meter.Loaded()
+	d.onReload(d.meter.Reloaded)
 	if cfg.Tracing.Endpoint == "" {
 		return nil
 	}

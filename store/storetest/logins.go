@@ -157,7 +157,7 @@ func loginsAreFound(t *testing.T, a, b *store.DB) {
 
 func funnels(t *testing.T, a, b *store.DB) {
 	someLogins(t, a)
-	got, err := b.Funnels(t.Context(), "", "", 0, 100_000, 0)
+	got, err := b.Funnels(t.Context(), store.FunnelQuery{Until: 100_000})
 	must(t, err)
 	same(t, got, []store.Funnel{
 		{Tenant: "globex", App: "shop", Asked: 2, Sent: 2, CameBack: 2, Returned: 2},
@@ -165,12 +165,18 @@ func funnels(t *testing.T, a, b *store.DB) {
 		{Tenant: "", App: "shop", Asked: 1, Failed: 1},
 		{Tenant: "acme", App: "shop", Asked: 3, Sent: 3, CameBack: 3, Returned: 2, Tried: 2, Redeemed: 2, Failed: 1},
 	})
-	got, err = b.Funnels(t.Context(), "globex", "wiki", 0, 7_000, 0)
+	got, err = b.Funnels(t.Context(), store.FunnelQuery{Tenant: "globex", App: "wiki", Until: 7_000})
 	must(t, err)
 	same(t, got, []store.Funnel{{Tenant: "globex", App: "wiki", Asked: 1, Sent: 1}})
-	got, err = b.Funnels(t.Context(), "", "wiki", 0, 100_000, 1)
+	got, err = b.Funnels(t.Context(), store.FunnelQuery{App: "shop", Until: 100_000, Limit: 1})
 	must(t, err)
 	same(t, len(got), 1)
+	got, err = b.Funnels(t.Context(), store.FunnelQuery{ByApp: true, Since: 2_000, Until: 100_000})
+	must(t, err)
+	same(t, got, []store.Funnel{
+		{App: "shop", Asked: 5, Sent: 4, CameBack: 4, Returned: 3, Tried: 1, Redeemed: 1, Failed: 2},
+		{App: "wiki", Asked: 2, Sent: 2, CameBack: 1, Returned: 1, Tried: 1, Failed: 1},
+	})
 }
 
 func loginsArePruned(t *testing.T, a, b *store.DB) {

@@ -1,0 +1,108 @@
+package journal
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"onedoor/gateway/gatewaytest"
+	"onedoor/store"
+)
+
+const nobodyRedeems = "people come back from the provider, and no app redeems their codes"
+
+// watchAll is what every replica does every few minutes.
+func (d *desk) watchAll() {
+	for _, j := range d.journals {
+		j.watch(d.t.Context())
+	}
+}
+
+// Thirty come back, the app has a wrong secret or cannot reach the token
+// endpoint: no rule of the door refuses anybody, and somebody sees it all the
+// same.
+func TestThirtyWhoComeBackAndNobodyWhoRedeemsIsALineInTheLog(t *testing.T) {
+	d := newDesk(t, 3, nil)
+	for i := range 30 {
+		d.Begin(i%3, gatewaytest.Shop, "acme").Return((i+1)%3, "")
+	}
+	for range 12 {
+		d.Whole(gatewaytest.Shop, "globex")
+	}
+	d.Begin(0, gatewaytest.Pusher, "acme").Return(1, "")
+	var list []Funnel
+	gatewaytest.Until(t, "the funnel", func() bool {
+		var err error
+		list, err = d.records.Funnels(t.Context(), store.FunnelQuery{Until: d.clock().UnixMilli() + 1})
+		return err == nil && len(list) == 3 && list[0].Returned == 30 && list[2].Redeemed == 12
+	})
+	if f := list[0]; f.Tenant != "acme" || f.App != gatewaytest.Shop || f.Asked != 30 || f.Sent != 30 || f.CameBack != 30 || f.Tried != 0 || f.Redeemed != 0 || !f.Lost {
+		t.Errorf("%+v", f)
+	}
+	if list[1].Lost || list[2].Lost {
+		t.Errorf("one that just began, or a sound one, counts as lost: %+v", list)
+	}
+	d.watchAll()
+	if n := d.log.count(nobodyRedeems); n != 0 {
+		t.Error("those who came back a moment ago are missed already")
+	}
+	d.pass(10 * time.Minute)
+	d.watchAll()
+	d.watchAll()
+	if n := d.log.count(nobodyRedeems); n != 1 {
+		t.Errorf("%d lines tell of it, want one:\n%s", n, d.log.b.String())
+	}
+	for _, want := range []string{"app=shop", "tenant=acme", "returned=30", "tried=0", "onedoor trace find --failed --app shop --tenant acme"} {
+		if d.log.count(want) != 1 {
+			t.Errorf("the line has no %s:\n%s", want, d.log.b.String())
+		}
+	}
+	d.pass(2 * time.Hour)
+	d.watchAll()
+	if n := d.log.count(nobodyRedeems); n != 1 {
+		t.Error("what is long over is told again")
+	}
+}
+
+// Each tenant has few logins: the app is what tells.
+func TestAnAppOfWhichNoTenantRedeemsIsOneLine(t *testing.T) {
+	d := newDesk(t, 1, nil)
+	for _, label := range []string{"acme", "globex"} {
+		for range 6 {
+			d.Begin(0, gatewaytest.Shop, label).Return(0, "")
+		}
+	}
+	d.find(Query{}, 12)
+	d.pass(10 * time.Minute)
+	gatewaytest.Until(t, "the line", func() bool {
+		d.watchAll()
+		return d.log.count(nobodyRedeems) > 0
+	})
+	if d.log.count(nobodyRedeems) != 1 || d.log.count(`tenant=""`) != 1 || d.log.count("returned=12") != 1 {
+		t.Errorf("the log says\n%s", d.log.b.String())
+	}
+	if strings.Contains(d.log.b.String(), "--tenant") {
+		t.Error("the line names a tenant")
+	}
+}
+
+func TestThatItIsToldAgainInTheNextWindowWhileItLasts(t *testing.T) {
+	d := newDesk(t, 2, nil)
+	for window := range 3 {
+		for range 10 {
+			d.Begin(0, gatewaytest.Shop, "acme").Return(1, "")
+		}
+		d.find(Query{Limit: 1000}, 10*(window+1))
+		gatewaytest.Until(t, "the legs", func() bool {
+			list, err := d.records.Funnels(t.Context(), store.FunnelQuery{Until: d.clock().UnixMilli() + 1})
+			return err == nil && list[0].Returned == int64(10*(window+1))
+		})
+		d.pass(5 * time.Minute)
+		d.watchAll()
+		d.watchAll()
+		if n := d.log.count(nobodyRedeems); n != window+1 {
+			t.Fatalf("%d lines after %d windows:\n%s", n, window+1, d.log.b.String())
+		}
+		d.pass(26 * time.Minute)
+	}
+}
