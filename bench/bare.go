@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -15,7 +17,14 @@ import (
 // serveBare is what Go's own server and proxy cost before a door is added: it
 // does the relay's rule without looking at a registry, and all else by
 // ReverseProxy. It is there to show which part of a ratio is the door's.
-func serveBare(ctx context.Context, address, upstream string) error {
+//
+// With tenants it looks them up in a Go map from label to ID, to show what such
+// a map takes.
+func serveBare(ctx context.Context, address, upstream string, tenants int) error {
+	ids := make(map[string]string, tenants)
+	for i := range tenants {
+		ids[label(i)] = fmt.Sprintf("t_%016x", rand.Uint64())
+	}
 	base, err := url.Parse(upstream)
 	if err != nil {
 		return err
@@ -35,6 +44,10 @@ func serveBare(ctx context.Context, address, upstream string) error {
 		label, rest, _ := strings.Cut(rest, "/callback?")
 		if !ok {
 			proxy.ServeHTTP(w, r)
+			return
+		}
+		if tenants > 0 && ids[label] == "" {
+			http.NotFound(w, r)
 			return
 		}
 		h := w.Header()

@@ -6,15 +6,21 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"onedoor/store"
+	"onedoor/tenant"
 )
 
 func TestAWrongAnswerEndsTheRunAndIsNotCounted(t *testing.T) {
 	s := &subject{origin: "http://auth.example.test:80", tenants: []string{"acme"}}
 	relay, proxy := firstRelay(s), proxied(s)
+	begun := relay
+	begun.location, begun.prefix = relay.location[:40], true
 	for _, tt := range []struct {
 		name     string
 		exchange exchange
@@ -23,6 +29,8 @@ func TestAWrongAnswerEndsTheRunAndIsNotCounted(t *testing.T) {
 	}{
 		{"the right redirect", relay, "HTTP/1.1 302 Found\r\nlocation: " + relay.location + "\r\nContent-Length: 3\r\n\r\nabc", ""},
 		{"the right body", proxy, "HTTP/1.1 200 OK\r\nContent-Length: 1536\r\n\r\n" + strings.Repeat("x", 1536), ""},
+		{"the beginning of a redirect that ends at random", begun, "HTTP/1.1 302 Found\r\nLocation: " + relay.location + "\r\nContent-Length: 0\r\n\r\n", ""},
+		{"another beginning", begun, "HTTP/1.1 302 Found\r\nLocation: https://acme.example.org/\r\nContent-Length: 0\r\n\r\n", "want \"https://acme"},
 		{"another status", relay, "HTTP/1.1 303 See Other\r\nContent-Length: 0\r\n\r\n", "want 302"},
 		{"one octet less in the query", relay, "HTTP/1.1 302 Found\r\nLocation: " + relay.location[:len(relay.location)-1] + "\r\nContent-Length: 0\r\n\r\n", "want \"https://acme"},
 		{"no Location", relay, "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "without Location"},
@@ -113,6 +121,38 @@ func TestCPUTimeIsThatOfTheWholeProgram(t *testing.T) {
 	}
 	if mb, err := p.memory(); err != nil || mb < 1 {
 		t.Errorf("%v MB, %v", mb, err)
+	}
+	if mb, err := p.share(); err != nil || mb < 1 {
+		t.Errorf("a share of %v MB, %v", mb, err)
+	}
+}
+
+func TestAFilledDatabaseIsOneOfTheDoors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tenants.db")
+	if err := fill(t.Context(), path, 50); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	found := map[string]bool{}
+	revision, err := db.EachTenant(t.Context(), func(one tenant.Tenant, _ int64) error {
+		if one.Status != tenant.Active || !store.ValidTenantID(one.ID) {
+			t.Errorf("%+v", one)
+		}
+		found[one.Label] = true
+		return nil
+	})
+	n, err2 := db.TenantCount(t.Context())
+	if err != nil || err2 != nil || revision != 50 || n != 50 {
+		t.Errorf("%d tenants at revision %d: %v, %v", n, revision, err, err2)
+	}
+	for _, l := range labels(50) {
+		if !found[l] {
+			t.Errorf("%s is not there", l)
+		}
 	}
 }
 

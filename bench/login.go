@@ -73,7 +73,7 @@ func (l *lab) logins(ctx context.Context, p plan, r *report) error {
 		return err
 	}
 	// The door first: its origin is what Keycloak is told to be.
-	door, _, err := (&lab{dir: l.dir, door: l.door, upstream: &subject{port: port}}).startDoor(ctx, few, true)
+	door, _, err := (&lab{dir: l.dir, door: l.door, upstream: &subject{port: port}}).startDoor(ctx, "", few, true)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // steps runs the gateway's own benchmark of a login's steps, which knows what a
-// step is. Each round is a process of its own: ten tenants, then a million.
+// step is. Each round is a process of its own: ten tenants in a registry, then more.
 func (l *lab) steps(ctx context.Context, p plan, r *report) error {
 	program := filepath.Join(l.dir, "gateway.test")
 	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", program, "./gateway").CombinedOutput(); err != nil {

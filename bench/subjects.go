@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -40,6 +41,7 @@ type lab struct {
 	dir      string
 	door     string // the program
 	before   string // an earlier one, or ""
+	only     string // of the parts
 	upstream *subject
 	nginx    *subject
 	nginxLog *subject // the same nginx, on a port where it writes its access log
@@ -48,7 +50,8 @@ type lab struct {
 	logging  *subject // the door, a line for each request
 	bare     *subject // Go's server and proxy alone
 	earlier  *subject // the earlier door, or nil
-	many     *subject // the door, as many tenants as its file holds
+
+	registries []*registry
 }
 
 // settings are what the templates of the configurations are filled with.
@@ -57,30 +60,32 @@ type settings struct {
 	Port, Upstream, Admin int
 	Log                   bool
 	Tenants               []string
+	Database              string // with the tenants in it; "" for an empty one, and the tenants in the file
+	Buckets, Bucket       int    // of nginx's map: how many, of how many octets
 	Body                  string
 	Servers               []settings // nginx's ports
 }
 
-const (
-	few  = 10
-	many = 100_000 // what a configuration file of one megabyte holds
-)
+// few is what stands in a file. What a database holds is in tenants.go.
+const few = 10
 
 // labels makes n tenants.
 func labels(n int) []string {
 	l := make([]string, n)
 	for i := range l {
-		l[i] = fmt.Sprintf("t%05d", i)
+		l[i] = label(i)
 	}
 	return l
 }
+
+func label(i int) string { return fmt.Sprintf("t%06d", i) }
 
 // open starts every server and waits until it answers.
 func (l *lab) open(ctx context.Context) (err error) {
 	if l.upstream, err = l.startUpstream(ctx); err != nil {
 		return err
 	}
-	if l.nginx, _, err = l.startNginx(ctx); err != nil {
+	if l.nginx, _, err = l.startNginx(ctx, few); err != nil {
 		return err
 	}
 	logged := *l.nginx
@@ -89,7 +94,7 @@ func (l *lab) open(ctx context.Context) (err error) {
 	if l.caddy, _, err = l.startCaddy(ctx); err != nil {
 		return err
 	}
-	if l.bare, err = l.startBare(ctx); err != nil {
+	if l.bare, err = l.startBare(ctx, 0); err != nil {
 		return err
 	}
 	if l.before != "" {
@@ -98,11 +103,10 @@ func (l *lab) open(ctx context.Context) (err error) {
 		}
 	}
 	for _, d := range []struct {
-		into    **subject
-		tenants int
-		log     bool
-	}{{&l.plain, few, false}, {&l.logging, few, true}, {&l.many, many, false}} {
-		if *d.into, _, err = l.startDoor(ctx, d.tenants, d.log); err != nil {
+		into **subject
+		log  bool
+	}{{&l.plain, false}, {&l.logging, true}} {
+		if *d.into, _, err = l.startDoor(ctx, "", few, d.log); err != nil {
 			return err
 		}
 		if err = (*d.into).ready(ctx); err != nil {
@@ -125,10 +129,13 @@ func (s *subject) saturate(work []exchange, d time.Duration, limit int) (n int, 
 
 func (l *lab) all() []*subject {
 	var all []*subject
-	for _, s := range []*subject{l.upstream, l.nginx, l.nginxLog, l.caddy, l.bare, l.earlier, l.plain, l.logging, l.many} {
+	for _, s := range []*subject{l.upstream, l.nginx, l.nginxLog, l.caddy, l.bare, l.earlier, l.plain, l.logging} {
 		if s != nil {
 			all = append(all, s)
 		}
+	}
+	for _, r := range l.registries {
+		all = append(all, r.subjects()...)
 	}
 	return all
 }
@@ -196,12 +203,15 @@ func (l *lab) startUpstream(ctx context.Context) (*subject, error) {
 	return sub, err
 }
 
-func (l *lab) startNginx(ctx context.Context) (*subject, time.Duration, error) {
+func (l *lab) startNginx(ctx context.Context, tenants int) (*subject, time.Duration, error) {
 	port, err := freePorts(2)
 	if err != nil {
 		return nil, 0, err
 	}
-	s := settings{Port: port, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(few)}
+	s := settings{Port: port, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(tenants), Buckets: 4096, Bucket: 128}
+	if tenants > few {
+		s.Buckets, s.Bucket = 2*tenants, 512 // with fewer it refuses, or looks for a fit for minutes
+	}
 	s.Servers = []settings{{Port: port}, {Port: port + 1, Log: true}}
 	return l.start(ctx, s, "nginx.conf", firstRelay, "nginx", "-p", ".", "-e", "stderr", "-c", "nginx.conf")
 }
@@ -215,12 +225,14 @@ func (l *lab) startCaddy(ctx context.Context) (*subject, time.Duration, error) {
 	return l.start(ctx, s, "Caddyfile", firstRelay, "caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 }
 
-func (l *lab) startDoor(ctx context.Context, tenants int, log bool) (*subject, time.Duration, error) {
+// startDoor starts a door with its tenants in a database, or where that is "",
+// in its file.
+func (l *lab) startDoor(ctx context.Context, database string, tenants int, log bool) (*subject, time.Duration, error) {
 	port, err := freePorts(2)
 	if err != nil {
 		return nil, 0, err
 	}
-	s := settings{Port: port, Admin: port + 1, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(tenants), Log: log}
+	s := settings{Port: port, Admin: port + 1, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(tenants), Database: database, Log: log}
 	return l.start(ctx, s, "onedoor.yaml", firstRelay, l.door, "serve", "-c", "onedoor.yaml")
 }
 
@@ -233,14 +245,16 @@ func (l *lab) startEarlier(ctx context.Context) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := (&lab{dir: l.dir, door: program, upstream: l.upstream}).startDoor(ctx, few, false)
+	s, _, err := (&lab{dir: l.dir, door: program, upstream: l.upstream}).startDoor(ctx, "", few, false)
 	if err != nil {
 		return nil, err
 	}
 	return s, s.ready(ctx)
 }
 
-func (l *lab) startBare(ctx context.Context) (*subject, error) {
+// startBare starts Go's bare server. With tenants it has a Go map of them, and
+// without it asks nobody.
+func (l *lab) startBare(ctx context.Context, tenants int) (*subject, error) {
 	port, err := freePorts(1)
 	if err != nil {
 		return nil, err
@@ -249,8 +263,9 @@ func (l *lab) startBare(ctx context.Context) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := settings{Port: port, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(few)}
-	sub, _, err := l.start(ctx, s, "", firstRelay, program, "-listen", fmt.Sprintf("127.0.0.1:%d", port), "-bare", "http://"+l.upstream.address())
+	s := settings{Port: port, Origin: origin(port), Upstream: l.upstream.port, Tenants: labels(max(tenants, few))}
+	sub, _, err := l.start(ctx, s, "", firstRelay, program, "-listen", fmt.Sprintf("127.0.0.1:%d", port),
+		"-bare", "http://"+l.upstream.address(), "-tenants", strconv.Itoa(tenants))
 	return sub, err
 }
 

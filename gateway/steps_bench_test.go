@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"onedoor/horizon"
 	"onedoor/oidc"
+	"onedoor/registry"
 	"onedoor/seal"
 	"onedoor/tenant"
 	"onedoor/upstream"
@@ -25,7 +27,7 @@ import (
 // request after that is not in it. CPU is the process's, so that the collector
 // counts and other programs do not.
 func BenchmarkStep(b *testing.B) {
-	for _, n := range []int{10, 1_000_000} {
+	for _, n := range []int{10, 10_000, 1_000_000} {
 		bed := newStepBed(b, n)
 		for _, step := range []struct {
 			name string
@@ -68,11 +70,13 @@ func (s *stepBed) Close() error               { return nil }
 func newStepBed(b *testing.B, tenants int) *stepBed {
 	b.Helper()
 	site := mustTemplate(b, "https://{tenant}.example.com")
-	registry, all := make(tenant.Labels, tenants), make([]string, tenants)
+	all := make([]string, tenants)
 	for i := range all {
 		all[i] = fmt.Sprintf("t%06d", i)
-		registry[all[i]] = struct{}{}
 	}
+	known := registry.New(registry.Options{Source: labelled(all), StaleAfter: 24 * time.Hour})
+	go known.Run(b.Context())
+	known.Await(b.Context())
 	now := func() time.Time { return time.Unix(1_800_000_000, 0) }
 	ring, err := seal.NewRing(now, seal.NewKey(1))
 	if err != nil {
@@ -85,7 +89,7 @@ func newStepBed(b *testing.B, tenants int) *stepBed {
 		}),
 		issuers: []string{"/"},
 		directory: &tenant.Directory{
-			Registry: registry, Reserved: []string{"auth", "www"}, Door: []string{testOrigin},
+			Registry: known, Reserved: []string{"auth", "www"}, Door: []string{testOrigin},
 			Apps: []*tenant.App{{
 				Name: "atlas", ClientID: "atlas-web", Mode: tenant.Transparent, Type: tenant.Confidential, Site: site,
 				Callbacks: []string{"/api/auth/callback"}, BrowserBinding: true, RegisteredRedirectURI: testOrigin + callbackPath,
@@ -131,6 +135,24 @@ func newStepBed(b *testing.B, tenants int) *stepBed {
 	}
 	return s
 }
+
+// labelled is a database of tenants with these labels, that never changes.
+type labelled []string
+
+func (l labelled) Each(_ context.Context, f func(tenant.Tenant) error) (int64, error) {
+	for _, label := range l {
+		if err := f(tenant.Tenant{ID: fmt.Sprintf("t_%016x", rand.Uint64()), Label: label, Status: tenant.Active}); err != nil {
+			return 0, err
+		}
+	}
+	return 1, nil
+}
+
+func (labelled) Since(context.Context, int64, int) ([]registry.Change, error) { return nil, nil }
+func (labelled) Revision(context.Context) (int64, error)                      { return 1, nil }
+func (labelled) Mark(context.Context, int64) (string, error)                  { return "", nil }
+func (l labelled) Count(context.Context) (int64, error)                       { return int64(len(l)), nil }
+func (labelled) Watch(ctx context.Context, _ func())                          { <-ctx.Done() }
 
 // request is one as dispatch hands it on.
 func (s *stepBed) request(method, path, query string, header http.Header) *request {
