@@ -35,6 +35,7 @@ func (c *cluster) faults(ctx context.Context) {
 			{"rotate", c.rotate},
 			{"database", c.restartDatabase},
 			{"cut", c.cutOff},
+			{"browser", c.browse},
 		}
 		c.rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 		for _, f := range kinds {
@@ -60,16 +61,19 @@ func (c *cluster) anyFleet() *fleet { return c.fleets[c.rng.IntN(len(c.fleets))]
 func (f *fleet) any(c *cluster) *replica { return f.replicas[c.rng.IntN(len(f.replicas))] }
 
 // kill ends a replica without a warning and starts it again, now or later.
-func (c *cluster) kill(ctx context.Context) {
+func (c *cluster) kill(context.Context) {
 	f := c.anyFleet()
-	r := f.any(c)
+	c.killThis(f, f.any(c), c.rng.IntN(2) == 0)
+}
+
+func (c *cluster) killThis(f *fleet, r *replica, stays bool) {
 	d := c.disturbed.begin(r.address, time.Now())
 	from, underWay := time.Now(), f.crowd.ledger.underWay()
 	r.current().Kill()
 	to := time.Now()
 	f.crowd.kills.add(r.address, from, to)
 	c.say("%s killed, %d logins under way", r.name, underWay)
-	if c.rng.IntN(2) == 0 {
+	if stays {
 		c.rest(2 * time.Second)
 	}
 	c.bringBack(r, d)
@@ -86,7 +90,7 @@ func (c *cluster) bringBack(r *replica, d *outage) {
 }
 
 // drain asks a replica to end. It answers what it has; nothing is excused.
-func (c *cluster) drain(ctx context.Context) {
+func (c *cluster) drain(context.Context) {
 	f := c.anyFleet()
 	r := f.any(c)
 	d := c.disturbed.begin(r.address, time.Now())
@@ -144,6 +148,12 @@ func (c *cluster) restartDatabase(ctx context.Context) {
 	if len(c.fleets) > 1 {
 		c.goOnWithoutDatabase(ctx, down)
 	}
+	// One that is started now waits for the database.
+	late, killed := c.fleets[0].any(c), time.Now()
+	late.current().Kill()
+	c.fleets[0].crowd.kills.add(late.address, killed, time.Now())
+	late.start()
+	c.say("%s killed, and started without a database", late.name)
 	c.db.Start()
 	c.line.regain(o, time.Now())
 	c.say("database started again after %.2f s", time.Since(from).Seconds())

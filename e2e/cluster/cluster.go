@@ -48,6 +48,7 @@ type Options struct {
 	Keycloak       Keycloak
 
 	postgres string // host:port
+	sitePort int    // of every tenant's site
 }
 
 // Keycloak is a real one, that knows the client with the redirect URI of a door
@@ -63,7 +64,6 @@ const (
 	clientID = "atlas-web"
 	secret   = "a secret of the client's" //nolint:gosec // of a client that lives as long as its test
 	password = "correct horse battery"
-	sitePort = 3000 // nothing listens there: people stop at its door
 )
 
 // config is a replica's file.
@@ -81,7 +81,7 @@ tenants: {stale_after: %s}
 database: %s
 admin: {listen: "%s", token: %s}
 log: {level: info}
-`, public, r.address, provider, clientID, sitePort, staleAfter, database, r.admin, adminToken)
+`, public, r.address, provider, clientID, o.sitePort, staleAfter, database, r.admin, adminToken)
 }
 
 // cluster is everything that stands.
@@ -133,6 +133,7 @@ func (c *cluster) build() {
 	c.scope.Helper()
 	c.db = lab.StartPostgres(quiet{c.scope})
 	c.postgres = fmt.Sprintf("127.0.0.1:%d", c.db.Port)
+	c.sitePort = serveSite(c.scope)
 	database := c.db.Database(c.scope)
 	inside := newFleet(c.scope, c.Options, "embedded", lab.FreePort(c.scope), "{embedded: {}}", database, c.Replicas)
 	c.fleets = []*fleet{inside}
@@ -141,6 +142,7 @@ func (c *cluster) build() {
 	for i := range (c.People + 3) / 4 { // four people share an account
 		c.command(password, "user", "add", "-c", r.file, "--password-stdin", fmt.Sprintf("person%d", i))
 	}
+	c.command(lab.Password, "user", "add", "-c", r.file, "--password-stdin", lab.Username) // for the browser
 	c.meet(inside, inside.public, clientID, secret, password)
 	if k := c.Keycloak; c.KeycloakPeople > 0 {
 		before := newFleet(c.scope, c.Options, "keycloak", k.Port, fmt.Sprintf("{upstream: %q, issuers: [%s]}", k.Upstream, k.Issuer), database, c.Replicas)
@@ -170,7 +172,7 @@ func (c *cluster) meet(f *fleet, issuer, clientID, secret, password string) {
 	c.scope.Helper()
 	w := f.crowd
 	w.issuer, w.clientID, w.secret, w.password = issuer, clientID, secret, password
-	w.site = fmt.Sprintf("http://%%s.localhost:%d", sitePort)
+	w.site = fmt.Sprintf("http://%%s.localhost:%d", c.sitePort)
 	w.line, w.patience, w.thinking = c.line, 20*time.Second, time.Second
 	ctx := oidc.ClientContext(context.Background(), lab.HTTPClient(lab.DialTo(lab.Here, f.front)))
 	var err error

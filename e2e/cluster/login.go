@@ -69,11 +69,7 @@ func (p *person) logIn(ctx context.Context, tenant string) outcome {
 func (p *person) run(ctx context.Context, e *entry) *verdict {
 	redirectURI := fmt.Sprintf(p.site, e.tenant) + "/callback"
 	state, nonce := rand.Text(), rand.Text()
-	request := p.provider.Endpoint().AuthURL + "?" + url.Values{
-		"response_type": {"code"}, "client_id": {p.clientID}, "redirect_uri": {redirectURI},
-		"scope": {"openid profile"}, "state": {state}, "nonce": {nonce},
-	}.Encode()
-	response, v := p.walk(ctx, e, request, redirectURI)
+	response, v := p.walk(ctx, e, p.request(redirectURI, state, nonce), redirectURI)
 	if v != nil {
 		return v
 	}
@@ -82,6 +78,14 @@ func (p *person) run(ctx context.Context, e *entry) *verdict {
 	}
 	p.think(ctx)
 	return p.redeem(ctx, e, response.Get("code"), redirectURI, nonce)
+}
+
+// request is an app's authorization request.
+func (c *crowd) request(redirectURI, state, nonce string) string {
+	return c.provider.Endpoint().AuthURL + "?" + url.Values{
+		"response_type": {"code"}, "client_id": {c.clientID}, "redirect_uri": {redirectURI},
+		"scope": {"openid profile"}, "state": {state}, "nonce": {nonce},
+	}.Encode()
 }
 
 var (
