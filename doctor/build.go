@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -58,8 +59,9 @@ func (c *examination) build(ctx context.Context) {
 	}
 	c.browserChecks(below)
 	c.clockChecks(nil)
-	logins := c.loginChecks(named, under)
-	c.clientChecks(append(slices.Clone(below), logins...))
+	c.loginChecks(named, under)
+	c.clientChecks(below)
+	c.tenantChecks()
 	c.originChecks(below)
 	c.tokenChecks(below)
 	c.blindChecks()
@@ -102,6 +104,16 @@ func (c *examination) browserChecks(under []string) {
 	}})
 }
 
+// tenantChecks say that no tenant's login was looked at.
+func (c *examination) tenantChecks() {
+	if c.Door == nil || slices.ContainsFunc(c.Clients, func(cl Client) bool { return cl.Through }) {
+		return
+	}
+	c.graph.add(node{id: "tenant", kind: "D4", vantage: Here, title: "a tenant's login through the door", run: func(context.Context) verdict {
+		return skip("no tenant was named: --tenant LABEL")
+	}})
+}
+
 // pastChecks look at what the app is told, before a door.
 func (c *examination) pastChecks() (ids []string) {
 	if c.Door == nil {
@@ -117,7 +129,7 @@ func (c *examination) pastChecks() (ids []string) {
 				case slices.Contains(c.Door.Public, origin), slices.Contains(c.Door.Internal, origin):
 					return ok("it is the door's")
 				case origin == originOf(c.Door.Upstream):
-					return fail(DoorPast, origin, fmt.Sprintf("the app is told %s, which is the provider itself: its requests go past the door", at), "tell the app the door's address: "+c.toldInstead())
+					return fail(DoorPast, origin, fmt.Sprintf("the app is told %s, which is the provider itself: its requests go past the door", at), "tell the app the door's address: "+c.toldInstead()).itself()
 				}
 				return ok("it is none of the door's origins; whoever answers there will say")
 			},
@@ -156,7 +168,7 @@ func (c *examination) doorChecks(all []place, under []string) (ids []string) {
 				}
 				if a := h.Answer; a.Status != 200 || !strings.Contains(a.Said, `"live"`) {
 					return fail(DoorNotInFront, origin, fmt.Sprintf("%s answers %d%s, which is not the door", h.URL, a.Status, by(a)),
-						"let "+origin+" lead to the door's listener, and the door to the provider: the proxy, the DNS or the port mapping still names the provider")
+						"let "+origin+" lead to the door's listener, and the door to the provider: the proxy, the DNS or the port mapping still names the provider").itself()
 				}
 				return ok("it is the door")
 			},
@@ -201,54 +213,77 @@ func (c *examination) vantages() (all []Seer) {
 	return all
 }
 
-// table is who reaches what: a row for each address, a column for each vantage.
+// table is who reaches what: a row for each document, and one for all endpoints
+// of an origin that fare alike; a column for each vantage.
 func (c *examination) table() [][]string {
-	head := append([]string{"ADDRESS"}, c.order...)
-	for i := range head[1:] {
-		head[i+1] = strings.ToUpper(head[i+1])
+	head := []string{"WHAT", "WHERE"}
+	for _, v := range c.order {
+		head = append(head, strings.ToUpper(v))
 	}
-	cells := map[string]map[string]string{}
-	var order []string
-	put := func(at, vantage string, v Visit) {
-		if cells[at] == nil {
-			cells[at] = map[string]string{}
-			order = append(order, at)
+	type row struct {
+		what  []string
+		where string
+		cells map[string]string
+	}
+	var rows []*row
+	seen := map[string]*row{} // by address
+	put := func(what, at, vantage string, v Visit) {
+		if seen[at] == nil {
+			seen[at] = &row{what: []string{what}, where: at, cells: map[string]string{}}
+			rows = append(rows, seen[at])
 		}
-		if cells[at][vantage] == "" {
-			cells[at][vantage] = cell(v)
+		if seen[at].cells[vantage] == "" {
+			seen[at].cells[vantage] = cell(v)
 		}
 	}
 	for _, p := range c.places() {
-		put(p.seen.Discovery.URL, p.vantage, p.seen.Discovery)
+		put("document", strings.TrimSuffix(p.seen.Discovery.URL, wellKnown), p.vantage, p.seen.Discovery)
 	}
 	for _, p := range c.places() {
 		for _, v := range p.seen.Endpoints {
-			put(v.URL, p.vantage, v)
+			put(strings.TrimSuffix(strings.TrimSuffix(v.For, "_endpoint"), "_uri"), v.URL, p.vantage, v)
 		}
 	}
-	rows := [][]string{head}
-	for _, at := range order {
-		row := []string{at}
+	table := [][]string{head}
+	var kept []*row
+	for _, r := range rows {
+		if i := slices.IndexFunc(kept, func(k *row) bool {
+			return k.what[0] != "document" && r.what[0] != "document" && originOf(k.where) == originOf(r.where) && maps.Equal(k.cells, r.cells)
+		}); i >= 0 {
+			kept[i].what, kept[i].where = append(kept[i].what, r.what...), originOf(r.where)
+			continue
+		}
+		kept = append(kept, r)
+	}
+	for _, r := range kept {
+		line := []string{strings.Join(r.what, ", "), r.where}
+		if n := len(r.what); n > 3 {
+			line[0] = fmt.Sprintf("%s and %d more", strings.Join(r.what[:2], ", "), n-2)
+		}
 		for _, v := range c.order {
-			text := cells[at][v]
+			text := r.cells[v]
 			if text == "" {
 				text = "-"
 			}
-			row = append(row, text)
+			line = append(line, text)
 		}
-		rows = append(rows, row)
+		table = append(table, line)
 	}
-	return rows
+	return table
 }
 
 func cell(v Visit) string {
 	switch {
+	case v.Failure == "" && v.For == "jwks_uri" && v.Answer != nil && v.Answer.Status == 200:
+		return "answers"
 	case v.Failure != "" && len(v.Dials) > 0 && isLoopback(v.Dials[0].Address) && v.Failure == failRefused:
 		return "refused (itself)"
 	case v.Failure != "":
 		return v.Failure
-	case v.Answer != nil && v.Answer.Status > 0:
-		return fmt.Sprintf("%d, %d ms", v.Answer.Status, v.Millis)
+	case v.For != "discovery" && v.Answer.Status >= 400 && v.Answer.Status < 500 && v.Answer.Status != 404 && v.Answer.Status != 421:
+		return "answers" // without what it wants, an endpoint refuses
+	case v.Answer.Status > 0:
+		return fmt.Sprint(v.Answer.Status)
 	}
-	return fmt.Sprintf("ok, %d ms", v.Millis)
+	return "answers"
 }

@@ -16,12 +16,17 @@ func (c *examination) endpointChecks(issuer string, under []string) {
 			c.graph.add(node{
 				id: id, kind: "D1", vantage: v.vantage, title: visit.For + " at " + hostOf(visit.URL),
 				needs: []string{v.id("document")}, under: under,
-				run: func(context.Context) verdict { return c.endpoint(v.place, visit) },
+				run: func(context.Context) verdict {
+					out := c.endpoint(v.place, visit)
+					// An address that nobody was told is there because of something else.
+					out.alone = out.alone && slices.Contains([]string{originOf(issuer), originOf(v.seen.Base.URL)}, originOf(visit.URL))
+					return out
+				},
 			})
 			if visit.For == "jwks_uri" {
 				c.graph.add(node{
 					id: v.id("keys"), kind: "D7", vantage: v.vantage, title: "keys at " + hostOf(visit.URL), needs: []string{id}, under: under,
-					run: func(context.Context) verdict { return keys(visit) },
+					run: func(context.Context) verdict { return keys(visit).itself() },
 				})
 			}
 		}

@@ -56,19 +56,24 @@ func (c *examination) clientChecks(under []string) {
 			if cl.Through && c.Door != nil { // what the provider refuses directly, it refuses through the door
 				for k, direct := range c.Clients {
 					if !direct.Through && direct.ID == cl.ID && c.issuerOf(direct) == issuer {
-						n.under = append(slices.Clone(n.under), fmt.Sprintf("redirect/%d/0", k))
+						n.behind = append(n.behind, fmt.Sprintf("redirect/%d/0", k))
 					}
 				}
 			}
+			if k := slices.IndexFunc(c.logins, func(l login) bool { return l.sends(cl.ID, uri) }); k >= 0 {
+				n.behind = append(n.behind, fmt.Sprintf("login/%d", k))
+			}
 			n.needs = []string{where.id("document")}
 			if cl.Through { // it is asked at the public origin, whoever told us the endpoint
-				n.needs = c.hereDocuments(issuer)
+				n.needs = append(c.hereDocuments(issuer), c.doorsHere()...)
 			}
 			q := Question{Endpoint: at, ClientID: cl.ID, RedirectURI: uri, Ends: cl.Ends[uri], Parameters: cl.Parameters}
 			n.run = func(ctx context.Context) verdict {
 				t := c.scout.through(via).Try(ctx, q, TryOptions{Controls: j == 0, NearMisses: true})
 				insecure[issuer] = append(append([]string{}, insecure[issuer]...), t.Answer.Insecure...)
-				return c.redirect(cl, q, t)
+				v := c.redirect(cl, q, t)
+				v.alone = v.cause != TokenIssuer && v.cause != ProviderDown && v.cause != ReachRefused
+				return v
 			}
 			c.graph.add(n)
 		}
@@ -76,7 +81,7 @@ func (c *examination) clientChecks(under []string) {
 	for _, issuer := range c.issuers() {
 		c.graph.add(node{
 			id: "cookie/" + issuer, kind: "D5", vantage: Here, title: "the provider's cookies", under: under,
-			run: func(context.Context) verdict { return providerCookies(issuer, insecure) },
+			run: func(context.Context) verdict { return providerCookies(issuer, insecure).itself() },
 		})
 		if documents := c.hereDocuments(issuer); strings.HasPrefix(issuer, "http:") && !local(hostname(issuer)) {
 			c.graph.add(node{
@@ -100,6 +105,16 @@ func (c *examination) hereDocuments(issuer string) (ids []string) {
 	return ids
 }
 
+// doorsHere are the checks whether the public origin is the door.
+func (c *examination) doorsHere() (ids []string) {
+	for _, p := range c.places() {
+		if p.vantage == Here && p.seen.Health != nil {
+			ids = append(ids, p.id("door"))
+		}
+	}
+	return ids
+}
+
 func (c *examination) clientTitle(cl Client) string {
 	way := ""
 	if cl.Through && c.Door != nil {
@@ -112,33 +127,31 @@ func (c *examination) clientTitle(cl Client) string {
 func (c *examination) redirect(cl Client, q Question, t Trial) verdict {
 	a, subject := t.Answer, cl.ID+" "+q.RedirectURI
 	register := c.registerAt(cl)
-	if len(t.Loose) > 0 && t.Loose[0].Kind != ControlPath {
+	switch t.Cause() {
+	case RedirectWildcard:
 		return fail(RedirectWildcard, cl.ID, fmt.Sprintf("a login of client %s may end at %s, which nobody can have registered: whoever sends a person that link gets the code", cl.ID, t.Loose[0].RedirectURI),
-			"remove the wildcard "+register+" and register each redirect URI exactly (RFC 9700 §2.1); Keycloak's * is a prefix match: https://acme.example.com* fits https://acme.example.com.evil.example too")
-	}
-	switch a.Outcome {
-	case RefusedRedirect:
+			"remove the wildcard "+register+" and register each redirect URI exactly (RFC 9700 §2.1)")
+	case RedirectUnregistered:
 		return c.unregistered(cl, q, t, register)
-	case RefusedClient:
+	case ClientUnknown:
 		return fail(ClientUnknown, cl.ID, fmt.Sprintf("the provider does not know the client %s: %q", visible(cl.ID), a.Said), "compare the client_id of the app with the one at the provider, letter by letter; and the realm")
-	case RefusedRequest:
+	case ClientRefused:
 		return fail(ClientRefused, cl.ID, fmt.Sprintf("the provider answers %s: %s", a.Error, a.Said), "look at what the client may do at the provider: the code flow (Keycloak: Standard flow), its scopes, whether it must push its requests")
-	case Elsewhere:
+	case RedirectElsewhere:
 		return warn(RedirectElsewhere, subject, fmt.Sprintf("the login is sent on to %s, which was not named and is not asked", a.At), "name it too, if it is yours: --also "+originOf(a.At))
-	case Down:
+	case ProviderDown:
 		return fail(ProviderDown, originOf(q.Endpoint), fmt.Sprintf("%s answers %d to an authorization request", a.At, a.Status), "see the provider's log")
-	case Unreachable:
+	case ReachRefused:
 		return fail(ReachRefused, hostOf(a.At), fmt.Sprintf("%s cannot be reached: %s", a.At, a.Said), "start what should listen there")
-	case Unclear:
+	case RedirectUnclear:
 		return warn(RedirectUnclear, subject, fmt.Sprintf("%s answers %d to an authorization request with prompt=none, with a page: %q", a.At, a.Status, a.Said), "log in with a browser to see more; a provider that ignores prompt=none cannot be asked without a person")
-	}
-	if a.StateLost {
+	case RedirectState:
 		return fail(RedirectState, cl.ID, fmt.Sprintf("the browser comes back to %s without the state that was sent", bareText(q.RedirectURI)), "something between provider and site drops or changes the query: a relay must carry it octet for octet")
 	}
 	if a.Issuer != "" && a.Issuer != c.issuerOf(cl) {
 		return fail(TokenIssuer, a.Issuer, fmt.Sprintf("the answer's iss is %s, and the app expects %s (RFC 9207)", a.Issuer, c.issuerOf(cl)), "give the provider one name: "+c.hostnameSetting(originOf(c.issuerOf(cl))))
 	}
-	if len(t.Loose) > 0 {
+	if t.Cause() == RedirectPrefix {
 		return warn(RedirectPrefix, cl.ID, fmt.Sprintf("a login of client %s may end at %s, too: any page of the site that sends a visitor on gives codes away", cl.ID, t.Loose[0].RedirectURI),
 			"register each redirect URI exactly, "+register+" (RFC 9700 §2.1, §4.1)")
 	}
@@ -214,7 +227,9 @@ func (c *examination) originChecks(under []string) {
 		n := node{id: fmt.Sprintf("cors/%d", i), kind: "D9", vantage: Here, title: "scripts of " + originOf(origin), under: under}
 		if found {
 			n.needs = []string{where.id("document")}
-			n.run = func(ctx context.Context) verdict { return c.cors(ctx, originOf(origin), where.seen.Discovery.URL, at) }
+			n.run = func(ctx context.Context) verdict {
+				return c.cors(ctx, originOf(origin), where.seen.Discovery.URL, at).itself()
+			}
 		} else {
 			n.needs = c.hereDocuments(issuer)
 			n.run = func(context.Context) verdict {

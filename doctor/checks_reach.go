@@ -83,7 +83,7 @@ func (c *examination) reachChecks(p place, under []string) {
 		c.graph.add(node{
 			id: p.id("tls"), kind: "D8", vantage: from, title: "certificate of " + host,
 			needs: []string{p.id("reach")}, under: under,
-			run: func(context.Context) verdict { return c.secured(p, v) },
+			run: func(context.Context) verdict { return c.secured(p, v).itself() },
 		})
 	}
 	c.graph.add(node{
@@ -109,8 +109,16 @@ func (c *examination) notNeeded(p place) string {
 	return "the app is told another address"
 }
 
-// reached judges how far a visit got on its way to the server.
+// reached judges how far a visit got on its way to the server. A door that is
+// not there may have ended for a reason of its own; a name or a route that fails
+// has none.
 func (c *examination) reached(p place, v Visit) verdict {
+	out := c.lost(p, v)
+	out.alone = out.cause != ReachRefused && out.cause != ReachLoopback && out.cause != ReachNotNamed
+	return out
+}
+
+func (c *examination) lost(p place, v Visit) verdict {
 	host := hostOf(v.URL)
 	switch v.Failure {
 	case "", failNotTLS, failTLS, failExpired, failNotYet, failAuthority, failChain, failName, failSilent, failClosed:
@@ -267,7 +275,7 @@ func (c *examination) answered(p place, v Visit) verdict {
 	case a.Status == 400 && (strings.Contains(a.Said, "HTTPS port") || strings.Contains(a.Said, "HTTPS server")):
 		return fail(TLSScheme, hostname(v.URL), hostOf(v.URL)+" speaks TLS, and is asked without", "write https:// in place of http://")
 	case a.Status == 421:
-		return c.misdirected(p, v)
+		return c.misdirected(p, v).itself()
 	case a.Status >= 500:
 		return fail(ProviderDown, origin, fmt.Sprintf("%s answers %d%s", v.URL, a.Status, by(a)), c.downFix(p)...)
 	case time.Duration(v.Millis)*time.Millisecond > slow:

@@ -77,6 +77,22 @@ func TestTheSameReasonInTwoPlacesIsOneFinding(t *testing.T) {
 	}
 }
 
+// A second mistake is not hidden by the first.
+func TestTwoMistakesAreTwoFindings(t *testing.T) {
+	f := newFake(t)
+	f.document = func(w http.ResponseWriter, r *http.Request) {
+		base := "http://" + r.Host
+		fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":%q,"token_endpoint":%q}`, base, base+"/authorize", base+"/token")
+	}
+	r := examine(t, Subject{
+		Issuer: f.URL, Discovery: []string{strings.Replace(f.URL, "127.0.0.1", "localhost", 1)},
+		Clients: []Client{{ID: "app", RedirectURIs: []string{appURI + "/"}, Through: true}},
+	})
+	if len(r.Findings) != 2 || r.Findings[0].Cause != ProviderFollowsHost || r.Findings[1].Cause != RedirectUnregistered {
+		t.Errorf("found %+v", r.Findings)
+	}
+}
+
 func TestWhatStandsInPlaceOfADocumentIsNamed(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -33,7 +33,9 @@ func (c *examination) configuration(r *Report) []Snippet {
 			snippets = append(snippets, c.keycloakSnippet())
 		}
 	}
-	snippets = append(snippets, c.composeSnippet())
+	if _, err := netip.ParseAddr(hostname(c.Issuer)); err != nil && hostname(c.Issuer) != "localhost" {
+		snippets = append(snippets, c.composeSnippet())
+	}
 	if len(c.views(c.issuers()[0])) > 0 {
 		snippets = append(snippets, c.nextAuthSnippet())
 	}

@@ -92,16 +92,8 @@ func newGate(allow allowed, asBrowser bool, ca []byte, now func() time.Time) *ga
 	return g
 }
 
-// RoundTrip sends a request to a host that was named.
-func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !g.allowed.has(r.URL.Hostname(), portOf(r.URL)) {
-		if r.Body != nil {
-			r.Body.Close()
-		}
-		return nil, &NotNamedError{Origin: originOf(r.URL.String())}
-	}
-	return g.transport.RoundTrip(r)
-}
+// RoundTrip sends a request; dial refuses a host that was not named.
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) { return g.transport.RoundTrip(r) }
 
 // trail is what a connection met on its way. The transport may still be at it
 // when the request has ended.
@@ -130,8 +122,9 @@ func trailOf(ctx context.Context) *trail {
 	return t
 }
 
-// dial looks the name up, tries its addresses, all at once, and notes how each
-// went.
+// dial is where a connection begins, and where one to a host that was not named
+// ends. It looks the name up, tries its addresses, all at once, and notes how
+// each went.
 func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -72,10 +72,11 @@ type node struct {
 	// needs are checks without which this one can't be made: where one did not
 	// pass, it is skipped.
 	needs []string
-	// under are checks whose failure explains one of this: it is made all the
-	// same, since it may pass.
-	under []string
-	run   func(ctx context.Context) verdict
+	// under are checks whose failure explains one of this, unless the verdict
+	// says that it stands alone: it is made all the same, since it may pass.
+	// behind are those that explain whatever it says.
+	under, behind []string
+	run           func(ctx context.Context) verdict
 }
 
 // verdict is what a check says of what it saw.
@@ -85,6 +86,14 @@ type verdict struct {
 	subject string // what the cause is about: two verdicts with one cause and subject are one finding
 	said    string
 	fix     []string
+	alone   bool // no other failure explains it
+}
+
+// itself is a verdict that no other failure explains: two mistakes are two
+// findings.
+func (v verdict) itself() verdict {
+	v.alone = true
+	return v
 }
 
 func ok(format string, args ...any) verdict {
@@ -183,7 +192,11 @@ func (n node) examine(ctx context.Context, made map[string]Check, progress func(
 // fold finds the finding that a failure belongs to: that of a check which
 // explains it, or one with the same cause and subject.
 func (g *graph) fold(r *Report, n node, v verdict, root map[string]int) int {
-	for _, id := range n.under {
+	explain := n.behind
+	if !v.alone {
+		explain = append(slices.Clone(explain), n.under...)
+	}
+	for _, id := range explain {
 		if i, ok := root[id]; ok && r.Findings[i].Status == Failed {
 			return i
 		}

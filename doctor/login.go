@@ -28,6 +28,11 @@ type loginCookie struct {
 	http           bool // it came over http, from a host that browsers do not trust
 }
 
+// sends says whether a login sends people to the provider so.
+func (l login) sends(clientID, redirectURI string) bool {
+	return l.request != nil && l.request.Query().Get("client_id") == clientID && l.request.Query().Get("redirect_uri") == redirectURI
+}
+
 // begin begins a login as a browser would, up to the authorization request,
 // which is read and not sent.
 func (s *Scout) begin(ctx context.Context, start string) login {
@@ -103,7 +108,11 @@ func (c *examination) loginChecks(named []Client, under []string) (ids []string)
 		id := fmt.Sprintf("login/%d", i)
 		c.graph.add(node{
 			id: id, kind: "D5", vantage: Here, title: "login at " + l.start, under: under,
-			run: func(context.Context) verdict { return c.loginBegins(l, named) },
+			run: func(context.Context) verdict {
+				v := c.loginBegins(l, named)
+				v.alone = v.cause != AppLogin && v.cause != SplitFrontChannel && v.cause != IssuerHost
+				return v
+			},
 		})
 		ids = append(ids, id)
 	}

@@ -320,6 +320,34 @@ type Trial struct {
 	Difference string `json:"difference,omitempty"`
 }
 
+// Cause is why a login would fail, "" where it would not: the worst first.
+func (t Trial) Cause() Cause {
+	if len(t.Loose) > 0 && t.Loose[0].Kind != ControlPath {
+		return RedirectWildcard
+	}
+	switch a := t.Answer; {
+	case a.Outcome == RefusedRedirect:
+		return RedirectUnregistered
+	case a.Outcome == RefusedClient:
+		return ClientUnknown
+	case a.Outcome == RefusedRequest:
+		return ClientRefused
+	case a.Outcome == Elsewhere:
+		return RedirectElsewhere
+	case a.Outcome == Down:
+		return ProviderDown
+	case a.Outcome == Unreachable:
+		return ReachRefused
+	case a.Outcome == Unclear:
+		return RedirectUnclear
+	case a.StateLost:
+		return RedirectState
+	case len(t.Loose) > 0:
+		return RedirectPrefix
+	}
+	return ""
+}
+
 // Control is a redirect URI that must be refused.
 type Control struct {
 	Kind        string `json:"kind"` // ControlForeign, …

@@ -29,7 +29,7 @@ type doctorCommand struct {
 	Also        []string `sep:"none" placeholder:"URL" help:"A further origin that may be asked."`
 	CAFile      string   `name:"ca-file" placeholder:"FILE" help:"PEM certificates to trust besides the system's."`
 
-	Vantage       []string `sep:"none" placeholder:"NAME=COMMAND" help:"Look from another network, too: a command that starts onedoor probe there, as 'app=docker exec -i app onedoor probe'."`
+	Vantage       []string `env:"-" sep:"none" placeholder:"NAME=COMMAND" help:"Look from another network, too: a command that starts onedoor probe there, as 'app=docker exec -i app onedoor probe'."`
 	Report        []string `env:"-" sep:"none" placeholder:"NAME=FILE" help:"The same, with what onedoor probe has written there; - for standard input."`
 	Plan          bool     `env:"-" help:"Print the plan for onedoor probe, and do nothing else."`
 	Browser       bool     `help:"Look from the browser, too: prints an address to open."`

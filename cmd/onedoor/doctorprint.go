@@ -172,11 +172,21 @@ func checks(n int) string {
 	return fmt.Sprintf("%d checks", n)
 }
 
-// checks prints one line for each check.
+// checks prints one line for each check; endpoints of one host that all answer
+// share theirs.
 func (c *doctorCommand) checks(t *terminal, r *doctor.Report) error {
-	rows := [][]string{{"STATUS", "CHECK", "FROM", "WHAT", "RESULT"}}
+	causes := map[string]doctor.Cause{}
 	for _, k := range r.Checks {
-		said := k.Said
+		causes[k.ID] = k.Cause
+	}
+	rows := [][]string{{"STATUS", "CHECK", "FROM", "WHAT", "RESULT"}}
+	shared := map[string]int{} // rows of endpoints that answer, by vantage and host
+	many := map[string]int{}
+	for _, k := range r.Checks {
+		said, from := k.Said, k.Vantage
+		if from == "" {
+			from = "all"
+		}
 		switch k.Status {
 		case doctor.OK:
 			if said == "" {
@@ -184,15 +194,20 @@ func (c *doctorCommand) checks(t *terminal, r *doctor.Report) error {
 			}
 		case doctor.Failed, doctor.Warning:
 			said = string(k.Cause)
-			if k.Because != "" {
-				said = "the same cause as " + k.Because
+			if k.Because != "" && causes[k.Because] != k.Cause {
+				said = "because of " + string(causes[k.Because])
 			}
 		case doctor.Skipped:
 			said = "not looked at: " + said
 		}
-		from := k.Vantage
-		if from == "" {
-			from = "all"
+		if _, host, is := strings.Cut(k.Title, " at "); is && k.Status == doctor.OK && strings.HasPrefix(k.ID, "endpoint/") {
+			key := from + " " + host
+			if many[key]++; many[key] > 1 {
+				row := rows[shared[key]]
+				row[3], row[4] = fmt.Sprintf("%d endpoints at %s", many[key], host), "each answers"
+				continue
+			}
+			shared[key] = len(rows)
 		}
 		rows = append(rows, []string{string(k.Status), k.Kind, from, k.Title, said})
 	}
