@@ -64,6 +64,7 @@ func (c *examination) build(ctx context.Context) {
 	c.tenantChecks()
 	c.originChecks(below)
 	c.tokenChecks(below)
+	c.logChecks()
 	c.blindChecks()
 }
 

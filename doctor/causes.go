@@ -84,6 +84,7 @@ const (
 	CookieSameSite Cause = "cookie.same-site"
 	AppScheme      Cause = "app.scheme"
 	AppLogin       Cause = "app.login"
+	AppLog         Cause = "app.log"
 	CORSOrigin     Cause = "cors.origin"
 
 	DoorNotInFront  Cause = "door.not-in-front"
@@ -167,6 +168,7 @@ var titles = map[Cause]string{
 	CookieHost:     "the login begins on one host and ends on another",
 	CookieSameSite: "the login's cookie does not come back from another site",
 	AppScheme:      "the app behind TLS takes itself for http",
+	AppLog:         "the log names an error that was not seen from here",
 	AppLogin:       "the app fails before it sends anybody to the provider",
 	CORSOrigin:     "scripts of the site may not call the provider",
 

@@ -304,6 +304,27 @@ func TestWhatAnAppDoesAtItsLoginIsNamed(t *testing.T) {
 	}
 }
 
+// A line of the log is a symptom of what was found, or says what was not seen.
+func TestWhatTheLogSaysIsFoldedOrFound(t *testing.T) {
+	const line = "[next-auth][error][SIGNIN_OAUTH_ERROR] connect ECONNREFUSED 127.0.0.1:80 token=hush"
+	f := newFake(t)
+	r := examine(t, Subject{Issuer: f.URL, Log: line})
+	if found := wantFirst(t, r, AppLog); found.Status != Warning || !r.OK || !strings.Contains(found.Check.Said, "ECONNREFUSED") || len(found.Fix) == 0 {
+		t.Errorf("the finding is %+v", found)
+	}
+	if b, err := json.Marshal(r); err != nil || strings.Contains(string(b), "hush") {
+		t.Errorf("the line itself is in the report: %s, %v", b, err)
+	}
+	f.Close()
+	r = examine(t, Subject{Issuer: f.URL, Log: line})
+	if len(r.Findings) != 1 || r.check("log/0").Because == "" {
+		t.Errorf("beside its cause: %+v", r.Findings)
+	}
+	if c := examine(t, Subject{Issuer: f.URL, Log: "all is well"}).check("log"); c.Status != Skipped {
+		t.Errorf("an unknown line: %+v", c)
+	}
+}
+
 func TestAProviderWithoutTLSIsWorthAThought(t *testing.T) {
 	c := &examination{Subject: Subject{Issuer: "http://auth.example.com"}, sights: map[string]*Sight{}, order: []string{Here}}
 	c.sights[Here] = &Sight{Bases: []Seen{{Base: Base{Role: rolePublic, URL: c.Issuer, Issuer: c.Issuer}}}}

@@ -44,6 +44,10 @@ type Subject struct {
 	// header are looked at. It is never sent anywhere.
 	Token string
 
+	// Log are lines that the app or the provider has written. Nothing but the
+	// messages that are recognised in them is kept.
+	Log string
+
 	Door *Door // nil: there is none
 
 	// CA are PEM certificates to trust besides the system's.

@@ -20,7 +20,7 @@ const (
 // Check is one check that was made, or skipped.
 type Check struct {
 	ID      string `json:"id"`    // "reach/app/discovery"
-	Kind    string `json:"check"` // D1 to D9
+	Kind    string `json:"check"` // D1 to D10
 	Vantage string `json:"vantage,omitempty"`
 	Title   string `json:"title"`
 	Status  Status `json:"status"`

@@ -125,7 +125,7 @@ func (c *examination) loginBegins(l login, named []Client) verdict {
 		return fail(AppLogin, l.start, fmt.Sprintf("a login cannot be begun at %s: %s", l.start, l.failed), "start the app, or name the address at which its login begins: --login-url")
 	case l.request == nil && (l.status >= 400 || looksLikeError(l)):
 		return fail(AppLogin, l.start, fmt.Sprintf("%s answers %d and sends nobody to the provider: %q", bareText(l.hops[len(l.hops)-1]), l.status, l.said),
-			"see the app's log and ask: onedoor explain \"the line\"; most often it cannot reach the provider: look from its network with --vantage")
+			append(explained(l.said), "see the app's log and ask: onedoor explain \"the line\"; most often it cannot reach the provider: look from its network with --vantage")...)
 	case l.request == nil:
 		return skip("%s shows a page (%d) and does not redirect; name the address behind its button", l.start, l.status)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"onedoor/config"
 	"onedoor/doctor"
+	"onedoor/explain"
 )
 
 type doctorCommand struct {
@@ -26,6 +27,7 @@ type doctorCommand struct {
 	LoginURL    []string `name:"login-url" sep:"none" placeholder:"URL" help:"An address of the app at which a login begins."`
 	Tenant      []string `group:"Before a door:" placeholder:"LABEL" help:"A tenant to look at (default: the first of tenants.list)."`
 	Token       string   `env:"-" placeholder:"FILE" help:"A file with a token of the provider, whose iss, aud and key are compared; - for standard input. It is sent nowhere."`
+	Log         string   `env:"-" placeholder:"FILE" help:"Lines that the app or the provider has written: what they say is held against what is seen; - for standard input."`
 	Also        []string `sep:"none" placeholder:"URL" help:"A further origin that may be asked."`
 	CAFile      string   `name:"ca-file" placeholder:"FILE" help:"PEM certificates to trust besides the system's."`
 
@@ -113,11 +115,21 @@ func (c *doctorCommand) subject(t *terminal) (doctor.Subject, error) {
 		s.CA = pem
 	}
 	if c.Token != "" {
-		token, err := readToken(t, c.Token)
+		token, err := readInput(t, c.Token, 64<<10)
+		if token = strings.TrimPrefix(strings.TrimSpace(token), "Bearer "); err == nil && token == "" {
+			err = errors.New("no token was given")
+		}
 		if err != nil {
 			return s, couldNotLook(err, "--token FILE, or --token - and the token on standard input")
 		}
 		s.Token = token
+	}
+	if c.Log != "" {
+		log, err := readInput(t, c.Log, explain.MaxText)
+		if err != nil {
+			return s, couldNotLook(err, "--log FILE, or --log - and the lines on standard input")
+		}
+		s.Log = log
 	}
 	var err error
 	if c.Issuer != "" {
@@ -134,7 +146,8 @@ func (c *doctorCommand) subject(t *terminal) (doctor.Subject, error) {
 	return s, nil
 }
 
-func readToken(t *terminal, name string) (string, error) {
+// readInput reads a file, or standard input for "-".
+func readInput(t *terminal, name string, limit int64) (string, error) {
 	in := t.in
 	if name != "-" {
 		f, err := os.Open(name)
@@ -144,15 +157,8 @@ func readToken(t *terminal, name string) (string, error) {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, 64<<10))
-	if err != nil {
-		return "", err
-	}
-	token := strings.TrimPrefix(strings.TrimSpace(string(text)), "Bearer ")
-	if token == "" {
-		return "", errors.New("no token was given")
-	}
-	return token, nil
+	text, err := io.ReadAll(io.LimitReader(in, limit))
+	return string(text), err
 }
 
 // direct is a provider without a door.
