@@ -21,7 +21,7 @@ const (
 	loadTimeout = 30 * time.Second
 	// Between failures the pauses double from minPause to maxPause.
 	minPause = 100 * time.Millisecond
-	maxPause = 2 * time.Second
+	maxPause = time.Second
 	// page is how many changes are asked for at once.
 	page = 1000
 	// progressEvery is how often a load that takes long says how far it is.
