@@ -22,10 +22,18 @@ type entry struct {
 	causes       []cause
 	look         func(values) []cause
 	lookSuffices bool
-	// wraps says that the message names no cause: another one near it does.
-	wraps bool
-	see   []string
+	wraps        depth
+	see          []string
 }
+
+// depth is how far a message is from its cause, which another one near it names.
+type depth int
+
+const (
+	named   depth = iota // it names the cause
+	hints                // it says what failed, by an error code or a status
+	nothing              // it says that something failed
+)
 
 // says is a message as a program prints it. {name} is a gap whose value is
 // kept, … one whose value is not: it may be a secret, or nobody needs it.

@@ -102,9 +102,11 @@ func recognise(l line) []match {
 		}
 		candidates = candidates[n:]
 	}
-	if slices.ContainsFunc(found, func(m match) bool { return !m.wraps }) {
-		found = slices.DeleteFunc(found, func(m match) bool { return m.wraps })
+	least := nothing
+	for _, m := range found {
+		least = min(least, m.wraps)
 	}
+	found = slices.DeleteFunc(found, func(m match) bool { return m.wraps > least })
 	slices.SortStableFunc(found, func(a, b match) int { return cmp.Compare(b.says.weight(), a.says.weight()) })
 	return found[:min(len(found), maxAnswers)]
 }
@@ -149,4 +151,22 @@ func (m match) answer() Answer {
 		}
 	}
 	return a
+}
+
+// Message is one that is known.
+type Message struct {
+	ID      string
+	Literal string // with … for its values
+	Seen    Seen
+}
+
+// Messages are all that programs other than the door print.
+func Messages() (all []Message) {
+	for _, e := range knowledge() {
+		for i := range e.says {
+			s := &e.says[i]
+			all = append(all, Message{e.id, s.literal(), s.seen})
+		}
+	}
+	return all
 }

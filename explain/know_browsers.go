@@ -77,7 +77,7 @@ var browsers = []entry{
 			{by: "Firefox", text: "The page isn't redirecting properly", seen: Source},
 			{by: curl, text: "Maximum (…) redirects followed", seen: Live},
 			{by: oaproxy, text: `Warning: request host is "{host}" but using configured cookie domain of "{domain}"`, seen: Live},
-			{by: oaproxy, text: `Warning: request host "{host}" did not match any of the specific cookie domains of`, seen: Source},
+			{by: oaproxy, text: `Warning: request host "{host}" did not match any of the specific cookie domains of`, seen: Live},
 		},
 		means: "App and provider each send the browser to the other: the provider says who it is, and the app does not keep it.",
 		causes: []cause{

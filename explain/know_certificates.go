@@ -14,7 +14,7 @@ var certificates = []entry{
 			{by: goApps, text: `"{url}": tls: failed to verify certificate: x509: certificate signed by unknown authority`, seen: Live},
 			{by: goApps, text: "x509: certificate signed by unknown authority", seen: Live},
 			{by: java, text: "PKIX path building failed", seen: Thread},
-			{by: chromium, text: "net::ERR_CERT_AUTHORITY_INVALID", seen: Live},
+			{by: chromium, text: "ERR_CERT_AUTHORITY_INVALID", seen: Live},
 		},
 		means: "TLS works, and the app's list of authorities has none that vouches for this certificate.",
 		causes: []cause{
@@ -52,7 +52,7 @@ var certificates = []entry{
 			{by: curl, text: "no alternative certificate subject name matches target host name '{host}'", seen: Live},
 			{by: python, text: "Hostname mismatch, certificate is not valid for '{host}'", seen: Live},
 			{by: java, text: "No subject alternative DNS name matching {host} found", seen: Thread},
-			{by: chromium, text: "net::ERR_CERT_COMMON_NAME_INVALID", seen: Live},
+			{by: chromium, text: "ERR_CERT_COMMON_NAME_INVALID", seen: Source},
 		},
 		means: "The server proved to be {names|somebody}, and the app had asked for {host|another name}.",
 		causes: []cause{
@@ -78,7 +78,7 @@ var certificates = []entry{
 			{by: goApps, text: "x509: certificate has expired or is not yet valid", seen: Live},
 			{by: nodeApps + "; curl, Python", text: "certificate has expired", seen: Live},
 			{by: nodeApps, text: "certificate is not yet valid", seen: Source},
-			{by: chromium, text: "net::ERR_CERT_DATE_INVALID", seen: Live},
+			{by: chromium, text: "ERR_CERT_DATE_INVALID", seen: Source},
 		},
 		means: "By the app's clock the certificate's time has passed, or has not begun.",
 		causes: []cause{
@@ -104,7 +104,7 @@ var certificates = []entry{
 			{by: nodeApps + " (OpenSSL 3.2 and newer)", text: "packet length too long", seen: Source},
 			{by: goApps, text: `"{url}": http: server gave HTTP response to HTTPS client`, seen: Live},
 			{by: goApps, text: "server gave HTTP response to HTTPS client", seen: Live},
-			{by: chromium, text: "net::ERR_SSL_PROTOCOL_ERROR", seen: Live},
+			{by: chromium, text: "ERR_SSL_PROTOCOL_ERROR", seen: Live},
 			{by: java, text: "Unsupported or unrecognized SSL message", seen: Thread},
 		},
 		means: "The app's URL begins with https, and the port answers in plain http.",

@@ -120,8 +120,9 @@ var discovery = []entry{
 		when: func(v values) bool {
 			return strings.HasPrefix(v["status"], "4") && v["status"] != "404" && v["status"] != "421"
 		},
-		means:  "The answer {status|4xx} refuses the request.",
+		means:  "The answer {status|4xx} refuses the request. Its body may say why.",
 		causes: closed,
+		wraps:  hints,
 	},
 	{
 		id: "discovery-status", title: "something answered, and not with 200",
@@ -172,7 +173,7 @@ var discovery = []entry{
 			{by: "oauth2-proxy", text: "error while discovery OIDC configuration", seen: Live},
 			{by: "GitLab, omniauth", text: "OpenIDConnect::Discovery::DiscoveryFailed", seen: Thread},
 		},
-		wraps: true,
+		wraps: hints,
 		means: "The program could not read {document|the discovery document}, and this line hides why. The cause is in the inner exception, or in a line near it: explain that.",
 		causes: []cause{
 			{

@@ -115,7 +115,7 @@ var hosts = []entry{
 			{by: nginx, text: "503 Service Temporarily Unavailable", seen: Source},
 			{by: nginx, text: "no live upstreams while connecting to upstream", seen: Source},
 		},
-		wraps: true,
+		wraps: hints,
 		means: "The page is the proxy's. Its error log has the reason, in a line with `while connecting to upstream`, or with `too big header`.",
 		causes: []cause{
 			{

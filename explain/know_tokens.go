@@ -38,7 +38,7 @@ var tokens = []entry{
 		says: []says{
 			{by: "coreos/go-oidc", text: "fetching keys oidc: get keys failed", seen: Live},
 			{by: "coreos/go-oidc", text: "oidc: failed to decode keys", seen: Source},
-			{by: oauth4web, text: `"response" is not a conform JSON Web Key Set response (unexpected HTTP status code)`, seen: Live},
+			{by: oauth4web, text: `"response" is not a conform JSON Web Key Set response (unexpected HTTP status code)`, seen: Source},
 			{by: "Spring Security", text: "An error occurred while attempting to decode the Jwt: Couldn't retrieve remote JWK set", seen: Thread},
 			{by: "PyJWT", text: "Fail to fetch data from the url", seen: Source},
 		},

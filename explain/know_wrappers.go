@@ -23,7 +23,7 @@ var wrappers = []entry{
 			{by: undici, text: "TypeError: fetch failed", seen: Live},
 			{by: undici, text: "fetch failed", seen: Live},
 		},
-		wraps: true,
+		wraps: hints,
 		means: "Node's fetch hides the reason in the error's `cause`, which many programs do not print: ECONNREFUSED, ENOTFOUND, a certificate, a time limit.",
 		causes: []cause{
 			{
@@ -53,7 +53,7 @@ var wrappers = []entry{
 			{by: "next-auth 4, in the address", text: "error=OAuthSignin", seen: Live},
 			{by: "next-auth 4, in the address", text: "error=OAuthCallback", seen: Live},
 		},
-		wraps: true,
+		wraps: nothing,
 		means: "The person sees “Try signing in with a different account.”, which is misleading: another account changes nothing. The server's log has the reason behind the code.",
 		causes: []cause{
 			{
@@ -80,7 +80,7 @@ var wrappers = []entry{
 			{by: "Auth.js 5, in the address", text: "error=Configuration", seen: Live},
 			{by: "Auth.js 5's page", text: "There is a problem with the server configuration.", seen: Live},
 		},
-		wraps:  true,
+		wraps:  nothing,
 		means:  "Auth.js shows one page for nearly everything. The log has the reason in the line [auth][cause].",
 		causes: beside,
 		see:    []string{"docs/apps/authjs.md"},
@@ -89,9 +89,10 @@ var wrappers = []entry{
 		id: "nextjs-auth0", title: "nextjs-auth0 hides why the login failed",
 		says: []says{
 			{by: "@auth0/nextjs-auth0 4's page", text: "An error occurred during the authorization flow.", seen: Live},
+			{by: "@auth0/nextjs-auth0 4's page", text: "An error occurred while trying to exchange the authorization code.", seen: Live},
 			{by: "@auth0/nextjs-auth0 4's page", text: "An error occurred while trying to initiate the login request.", seen: Live},
 		},
-		wraps: true,
+		wraps: nothing,
 		means: "Version 4 writes nothing into the log where the callback fails: the reason is in the error's `cause`.",
 		causes: []cause{
 			{
@@ -118,7 +119,7 @@ var wrappers = []entry{
 			{by: "openid-client 6", text: "server responded with an error in the response body", seen: Live},
 			{by: "openid-client 6", text: "authorization response from the server is an error", seen: Live},
 		},
-		wraps:  true,
+		wraps:  nothing,
 		means:  "The error's `cause` has the reason: an issuer, a state, an `error` of the provider.",
 		causes: beside,
 		see:    []string{"docs/apps/openid-client.md"},
@@ -130,9 +131,9 @@ var wrappers = []entry{
 			{by: oaproxy, text: "Error while parsing OAuth2 callback: {code}", seen: Live},
 			{by: oaproxy, text: "ERROR: Failed to initialise OAuth2 Proxy", seen: Live},
 			{by: oaproxy, text: "could not verify id_token", seen: Live},
-			{by: oaproxy, text: "failed to fetch claims from profile URL", seen: Live},
+			{by: oaproxy, text: "failed to fetch claims from profile URL", seen: Source},
 		},
-		wraps:  true,
+		wraps:  nothing,
 		means:  "What stands behind the colon is the reason.",
 		causes: beside,
 		see:    []string{"docs/apps/oauth2-proxy.md"},
@@ -143,7 +144,7 @@ var wrappers = []entry{
 			{by: "Grafana", text: "login.OAuthLogin(NewTransportWithCode)", seen: Thread},
 			{by: "Grafana", text: "failed to exchange code to token", seen: Thread},
 		},
-		wraps: true,
+		wraps: hints,
 		means: "The login page worked, in the browser; the token request, which Grafana's server sends, did not.",
 		causes: []cause{{
 			what:    "`token_url` has the public name, which leads to Grafana's own container or nowhere.",
@@ -161,7 +162,7 @@ var wrappers = []entry{
 			{by: "kubelogin", text: "oidc discovery error", seen: Thread},
 			{by: "kube-apiserver", text: "oidc authenticator: initializing plugin:", seen: Thread},
 		},
-		wraps:  true,
+		wraps:  hints,
 		means:  "What stands behind the colon is the reason; if there is none, the way to the issuer is.",
 		causes: beside,
 	},
@@ -171,7 +172,7 @@ var wrappers = []entry{
 			{by: "every provider", text: "invalid_grant", seen: Live},
 			{by: "every provider", text: "unauthorized_client", seen: Live},
 		},
-		wraps: true,
+		wraps: hints,
 		means: "The error code alone does not tell why; the provider's description or its log does. A door's own refusal says `the authorization code is not valid for this request`, and its log has the rule.",
 		causes: []cause{
 			{
@@ -207,7 +208,7 @@ var wrappers = []entry{
 			{by: "every provider", text: "temporarily_unavailable", seen: Source},
 			{by: "every provider", text: "server_error", seen: Source},
 		},
-		wraps: true,
+		wraps: hints,
 		means: "An error code of RFC 6749 or OpenID Connect without more.",
 		causes: []cause{{
 			what:    "The provider's log says what it met; a door refuses implicit and hybrid flows and request objects, and its log has the rule.",

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	neturl "net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,6 +18,9 @@ type line struct {
 // escapes are what terminals obey: colours, mostly.
 var escapes = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])`)
 
+// described is a provider's message in an address (RFC 6749 §4.1.2.1).
+var described = regexp.MustCompile(`\berror_description=([^&\s"'<>]+)`)
+
 // written undoes how JSON, logs and web pages write the characters that
 // messages have. Line breaks and invisible characters stay as they are written:
 // a value may have them by mistake, and hidden finds them.
@@ -32,6 +36,12 @@ func newLine(s string) line {
 		raw = escapes.ReplaceAllString(raw, "")
 	}
 	text := written.Replace(raw)
+	for _, m := range described.FindAllStringSubmatch(text, 3) {
+		// An address has the provider's words in another spelling.
+		if words, err := neturl.QueryUnescape(m[1]); err == nil && words != m[1] {
+			text += " " + words
+		}
+	}
 	return line{raw: raw, text: text, lower: strings.ToLower(text)}
 }
 

@@ -115,7 +115,7 @@ func (p placed) lessThan(other placed) bool {
 		return false
 	}
 	if p.wraps != other.wraps {
-		return p.wraps
+		return p.wraps > other.wraps
 	}
 	return p.id == other.id && p.key != other.key && len(p.values.shown()) < len(other.values.shown())
 }
