@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 // door's documentation says to register.
 const (
 	realm        = "atlas"
+	strictRealm  = "strict" // demands https of everybody
 	clientSecret = "the app's own secret"
 
 	transparentClient = "atlas-web"    // one redirect URI, the door's
@@ -51,7 +52,7 @@ func shared(t *testing.T) *world {
 		theWorld.port = lab.FreePort(&suite)
 		theWorld.keycloak = lab.StartKeycloak(&suite, lab.KeycloakOptions{
 			Net: lab.Here, Address: fmt.Sprintf("127.0.0.1:%d", lab.FreePort(&suite)),
-			Hostname: theWorld.public(), Realms: append([]lab.Realm{theWorld.realm()}, theWorld.tenantRealms()...),
+			Hostname: theWorld.public(), Realms: append([]lab.Realm{theWorld.realm(), httpsRealm()}, theWorld.tenantRealms()...),
 		})
 	})
 	t.Cleanup(func() {
@@ -67,6 +68,12 @@ func shared(t *testing.T) *world {
 func (w *world) public() string { return fmt.Sprintf("http://auth.localhost:%d", w.port) }
 
 func (w *world) issuer() string { return w.public() + "/realms/" + realm }
+
+func httpsRealm() lab.Realm {
+	strict := lab.NewRealm(strictRealm, lab.Client{ClientID: directClient, Secret: clientSecret})
+	strict.SSLRequired = "all"
+	return strict
+}
 
 func (w *world) realm() lab.Realm {
 	return lab.NewRealm(realm, append(w.transparentClients(),

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
@@ -30,6 +31,7 @@ type Browser struct {
 	route    []string          // every page that it was sent to, in order
 	pages    map[string]string // their addresses by request
 	failures []string          // pages that could not be loaded, and why
+	console  []string          // what the browser itself says in its console
 }
 
 // pageLoad bounds one step of a person at the browser.
@@ -83,7 +85,7 @@ func newTab(s Scope, parent context.Context) *Browser {
 	ctx, cancel := chromedp.NewContext(parent)
 	s.Cleanup(cancel)
 	b := &Browser{scope: s, ctx: ctx, pages: map[string]string{}}
-	if err := chromedp.Run(ctx, network.Enable()); err != nil {
+	if err := chromedp.Run(ctx, network.Enable(), log.Enable()); err != nil {
 		s.Fatalf("browser: %v", err)
 	}
 	chromedp.ListenTarget(ctx, b.record)
@@ -102,6 +104,8 @@ func (b *Browser) record(event any) {
 			b.route = append(b.route, at)
 			b.pages[event.RequestID.String()] = at
 		}
+	case *log.EventEntryAdded:
+		b.console = append(b.console, event.Entry.Text)
 	case *network.EventLoadingFailed:
 		if at := b.pages[event.RequestID.String()]; at != "" {
 			b.failures = append(b.failures, event.ErrorText+" "+at)
@@ -124,6 +128,13 @@ func (b *Browser) AwaitFailure() string {
 		return nil
 	})
 	return failure
+}
+
+// Console is what the browser says in its console, a line for each entry.
+func (b *Browser) Console() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.console, "\n")
 }
 
 // Route is every page that the browser was sent to so far, in order.
