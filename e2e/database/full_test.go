@@ -8,32 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
+	"onedoor/e2e/lab"
 	"onedoor/store"
 	"onedoor/tenant"
 )
 
-// smallDisk mounts a disk of that many octets.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("onedoor-test", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		t.Fatalf("mount: %v (run it as root: make database)", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // TestAFullDiskLosesNothing fills the disk with tenants, looks, makes room, and
 // goes on, without a restart and with one while it is full.
 func TestAFullDiskLosesNothing(t *testing.T) {
-	dir := smallDisk(t, 4<<20)
+	dir := lab.SmallDisk(t, 4<<20)
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)

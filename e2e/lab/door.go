@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 type Door struct {
 	*Process
 	Address string // where its first listener is, in its network
+	File    string // its configuration
 	net     *Net
 	origin  string
 }
@@ -24,6 +26,7 @@ type DoorOptions struct {
 	Address string // of the listener that answers for Origin
 	Origin  string // a public origin of the configuration
 	Config  string // the whole configuration, as a person would write it
+	Files   int    // how many it may have open; 0: as many as the test
 }
 
 // StartDoor starts the door and returns when it says that it is ready.
@@ -42,9 +45,13 @@ func StartDoorUnready(s Scope, o DoorOptions) *Door {
 	if err := os.WriteFile(file, []byte(o.Config), 0o600); err != nil {
 		s.Fatalf("door: %v", err)
 	}
-	cmd := o.Net.Command(DoorProgram(s), "serve", "-c", file)
+	args := []string{DoorProgram(s), "serve", "-c", file}
+	if o.Files > 0 {
+		args = append([]string{"prlimit", fmt.Sprintf("--nofile=%d", o.Files)}, args...)
+	}
+	cmd := o.Net.Command(args[0], args[1:]...)
 	cmd.Dir = dir
-	d := &Door{Process: Start(s, "onedoor", cmd), Address: o.Address, net: o.Net, origin: o.Origin}
+	d := &Door{Process: Start(s, "onedoor", cmd), Address: o.Address, File: file, net: o.Net, origin: o.Origin}
 	d.AwaitStatus(s, "/onedoor/health/live", http.StatusOK)
 	return d
 }

@@ -4,6 +4,9 @@ package lab
 
 import "syscall"
 
+// PID is the program's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Kill ends the program and all that it started, without a warning, and returns
 // when it has ended.
 func (p *Process) Kill() {
