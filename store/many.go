@@ -8,12 +8,12 @@ import (
 )
 
 // maxRows is how many rows one statement writes or asks for: large enough that
-// an import is not all round trips, small enough for every database's bound on
-// parameters (SQLite 32,766; PostgreSQL 65,535).
-const maxRows = 128
+// an import is not all round trips, small enough for SQLite, which looks for
+// each parameter's name among all that came before it.
+const maxRows = 32
 
 // parts cuts a list into runs of powers of two, up to maxRows: so a statement
-// has eight texts at most, and a connection keeps them all prepared.
+// has six texts at most, and a connection keeps them all prepared.
 func parts[T any](list []T) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for len(list) > 0 {

@@ -196,7 +196,6 @@ const (
 func listen(ctx context.Context, config *pgx.ConnConfig, changed func()) {
 	for ctx.Err() == nil {
 		listenOnce(ctx, config, changed)
-		changed()
 		select {
 		case <-ctx.Done():
 		case <-time.After(listenPause):

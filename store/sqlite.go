@@ -24,6 +24,9 @@ const (
 	// walLimit is what the write-ahead log is cut to when it begins anew, in
 	// octets. While somebody reads a snapshot it grows; it does not stay so.
 	walLimit = 16 << 20
+	// writeCache is how much of the file the writer remembers, in KiB: an import
+	// finds the places of its labels all over the indexes.
+	writeCache = 32 << 10
 )
 
 // openSQLite opens the file path names, creating it, readable by its owner
@@ -48,7 +51,7 @@ func openSQLite(ctx context.Context, dsn string, db *DB) error {
 	// WAL, which readers may not. What is overwritten is zeroed: it may be a key.
 	var err error
 	if db.write, err = connectSQLite(ctx, path, 1, fmt.Sprintf(
-		"_txlock=immediate&_pragma=journal_mode(wal)&_pragma=journal_size_limit(%d)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)", walLimit)); err != nil {
+		"_txlock=immediate&_pragma=journal_mode(wal)&_pragma=journal_size_limit(%d)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_pragma=cache_size(-%d)", walLimit, writeCache)); err != nil {
 		return explainFileContent(path, err)
 	}
 	// Readers see the last commit and wait for nobody (WAL).
