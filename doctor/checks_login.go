@@ -134,6 +134,9 @@ func (c *examination) redirect(cl Client, q Question, t Trial) verdict {
 	case RedirectUnregistered:
 		return c.unregistered(cl, q, t, register)
 	case ClientUnknown:
+		if c.Door != nil && c.Door.Upstream == "" {
+			return fail(ClientUnknown, cl.ID, fmt.Sprintf("the provider inside does not know the client %s", visible(cl.ID)), "add it: onedoor client add --app "+cl.Name)
+		}
 		return fail(ClientUnknown, cl.ID, fmt.Sprintf("the provider does not know the client %s: %q", visible(cl.ID), a.Said), "compare the client_id of the app with the one at the provider, letter by letter; and the realm")
 	case ClientRefused:
 		return fail(ClientRefused, cl.ID, fmt.Sprintf("the provider answers %s: %s", a.Error, a.Said), "look at what the client may do at the provider: the code flow (Keycloak: Standard flow), its scopes, whether it must push its requests")

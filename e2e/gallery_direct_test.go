@@ -118,7 +118,7 @@ func galleryDirect() map[string]func(*exhibit) report {
 			x.publish(both...)
 			return x.doctor("--issuer", httpPublic+"/realms/sso", "--also", "http://sso.localhost:8080")
 		},
-		"two-issuers": direct("--issuer", httpPublic+"/realms/local", "--discovery", atServer+"/realms/orbit"),
+		"two-issuers": direct("--issuer", httpPublic+"/realms/local", "--discovery", atServer+"/realms/follows"),
 		"wrong-realm": direct("--issuer", httpPublic+"/realms/atlass"),
 		"auth-prefix": behind("location /auth/ { proxy_pass http://127.0.0.1:8080/; "+forwarding+" }", "--issuer", httpPublic+"/realms/prefixed"),
 
@@ -145,7 +145,7 @@ func galleryDirect() map[string]func(*exhibit) report {
 		"jwks-other": func(x *exhibit) report {
 			x.networks(nil)
 			x.nginx("server { listen 192.0.2.1:8080; " + toProvider + forwarding + " } } " +
-				"server { listen 198.51.100.1:8080; rewrite ^/realms/local/protocol/openid-connect/certs$ /realms/orbit/protocol/openid-connect/certs break; " + toProvider + forwarding + " } }")
+				"server { listen 198.51.100.1:8080; rewrite ^/realms/local/protocol/openid-connect/certs$ /realms/follows/protocol/openid-connect/certs break; " + toProvider + forwarding + " } }")
 			return x.doctor(local...)
 		},
 		"token-issuer": tokenIssuer,
@@ -216,8 +216,7 @@ func tokenIssuer(x *exhibit) report {
 	x.publish(both...)
 	client := lab.HTTPClient(lab.DialTo(x.app, internalDoor+":8080"))
 	resp, err := client.PostForm(atServer+"/realms/follows/protocol/openid-connect/token", url.Values{
-		"grant_type": {"password"}, "client_id": {"granting"}, "client_secret": {clientSecret},
-		"username": {lab.Username}, "password": {lab.Password}, "scope": {"openid"},
+		"grant_type": {"client_credentials"}, "client_id": {"machine"}, "client_secret": {clientSecret},
 	})
 	if err != nil {
 		x.Fatal(err)
@@ -228,17 +227,17 @@ func tokenIssuer(x *exhibit) report {
 		x.Fatal(err)
 	}
 	var tokens struct {
-		ID string `json:"id_token"`
+		Access string `json:"access_token"`
 	}
-	if err := json.Unmarshal(body, &tokens); err != nil || tokens.ID == "" {
+	if err := json.Unmarshal(body, &tokens); err != nil || tokens.Access == "" {
 		x.Fatalf("no token: %s %s", resp.Status, body)
 	}
 	file := filepath.Join(lab.TempDir(x, "token"), "token")
-	if err := os.WriteFile(file, []byte(tokens.ID), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(tokens.Access), 0o600); err != nil {
 		x.Fatal(err)
 	}
 	r := x.doctor("--issuer", httpPublic+"/realms/follows", "--token", file)
-	for part := range strings.SplitSeq(tokens.ID, ".") {
+	for part := range strings.SplitSeq(tokens.Access, ".") {
 		if strings.Contains(r.text, part) {
 			x.Error("a part of the token is in the report")
 		}

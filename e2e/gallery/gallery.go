@@ -40,7 +40,7 @@ func Entries() []Entry {
 		{"issuer-slash", "The app writes a slash behind Keycloak's issuer.", doctor.IssuerSlash, "slash at the end"},
 		{"issuer-slash-authentik", "The app leaves out the slash behind authentik's issuer.", doctor.IssuerSlash, "slash at the end"},
 		{"issuer-host", "The provider is set up with another public name than the app is told.", doctor.IssuerHost, "sso.localhost"},
-		{"two-issuers", "Browsers and the app are told two different realms.", doctor.IssuerTwo, "/realms/orbit"},
+		{"two-issuers", "Browsers and the app are told two different realms.", doctor.IssuerTwo, "/realms/follows"},
 		{"wrong-realm", "The realm's name is wrong.", doctor.DocRealm, "atlass"},
 		{"auth-prefix", "The provider's paths begin with `/auth`, and the issuer does not.", doctor.DocPrefix, "/auth/realms/"},
 

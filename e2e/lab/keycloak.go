@@ -65,7 +65,7 @@ type Client struct {
 	StandardFlowEnabled bool              `json:"standardFlowEnabled"`
 	RedirectURIs        []string          `json:"redirectUris"`
 	WebOrigins          []string          `json:"webOrigins,omitempty"`
-	DirectGrants        bool              `json:"directAccessGrantsEnabled,omitempty"`
+	ServiceAccounts     bool              `json:"serviceAccountsEnabled,omitempty"`
 	Attributes          map[string]string `json:"attributes,omitempty"`
 }
 
