@@ -49,6 +49,9 @@ func (g *Gateway) logRefusal(r *request, status int, e error) {
 	if wire := (*oidc.Error)(nil); errors.As(e, &wire) {
 		attrs = append(attrs, slog.String("error", wire.Code))
 	}
+	if id := n.Login; !id.IsZero() {
+		attrs = append(attrs, slog.String("login", id.String()))
+	}
 	if n.Got != "" || n.Want != "" {
 		attrs = append(attrs, slog.String("got", n.Got), slog.String("want", n.Want))
 	}

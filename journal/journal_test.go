@@ -212,6 +212,7 @@ func TestAPageThatBelongsToNoLoginIsARecordToo(t *testing.T) {
 		}
 	}
 	d.find(Query{Tenant: "wayne", Failed: true}, 1)
+	d.find(Query{Tenant: "acmee", Failed: true}, 1) // by what was typed
 	d.Get(0, "/a/page/of/the/provider")
 	d.stop()
 	if list, err := d.records.Find(t.Context(), Query{}); err != nil || len(list) != 5 {

@@ -69,6 +69,10 @@ var expected = map[string]bool{
 	"login_required": true, "interaction_required": true, "consent_required": true, "account_selection_required": true,
 }
 
+// ProviderStatus is in a rule's place where the provider answered a status that
+// is no success, and no OAuth error code: a page for people.
+const ProviderStatus = "provider.status"
+
 // row is a request as the store keeps it.
 func row(e *gateway.Event, replica string) store.LoginLeg {
 	at := e.Time.UnixMilli()
@@ -79,11 +83,14 @@ func row(e *gateway.Event, replica string) store.LoginLeg {
 		},
 		Request: e.Request, At: at,
 	}
+	if e.Rule == "tenant.unknown" && tenant.ValidLabel(e.Got) {
+		l.Tenant = e.Got // a mistyped one is looked for by what was typed
+	}
 	switch e.Outcome() {
 	case gateway.OK, gateway.Gone:
 	case gateway.ProviderRefused:
 		if !expected[e.ProviderError] {
-			l.FailedAt, l.Rule = at, cmp.Or(e.ProviderError, "provider.status")
+			l.FailedAt, l.Rule = at, cmp.Or(e.ProviderError, ProviderStatus)
 		}
 	default:
 		l.FailedAt, l.Rule = at, e.Rule
