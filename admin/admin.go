@@ -120,13 +120,14 @@ func New(o Options) *API {
 	a.sites()
 	a.audit()
 	a.tokens()
+	a.traces()
 	a.publish()
 	return a
 }
 
 // describe is the frame of the OpenAPI document.
 func describe(version string) *huma.OpenAPI {
-	text := "Tenants, their sites, tokens and the audit log of a onedoor. Every error is a problem (RFC 9457).\n\nA token has scopes:\n\n"
+	text := "Tenants, their sites, tokens, the audit log and what happened to logins of a onedoor. Every error is a problem (RFC 9457).\n\nA token has scopes:\n\n"
 	for _, s := range scopes {
 		text += "- `" + s.Name + "`: " + s.Allows + "\n"
 	}
