@@ -98,6 +98,9 @@ type Config struct {
 	// error.
 	Log Log `yaml:"log"`
 
+	// Traces are the records of logins that the database keeps.
+	Traces Traces `yaml:"traces"`
+
 	// Tracing sends logins as traces to an OpenTelemetry collector.
 	Tracing Tracing `yaml:"tracing"`
 

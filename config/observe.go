@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Tracing sends logins as traces to an OpenTelemetry collector: a span for each
@@ -19,6 +20,25 @@ type Tracing struct {
 	// Sample is which part of the logins is traced: 1 is all of them, 0.1 every
 	// tenth. All replicas choose the same ones.
 	Sample float64 `yaml:"sample" default:"0.1" min:"0" max:"1" restart:"true"`
+}
+
+// Traces are the records of logins, which `onedoor trace` shows: times, tenant,
+// app, outcome, and the rule that refused. Codes, states, tokens and persons are
+// in none. A login takes some 2 KiB in the database.
+type Traces struct {
+	// Keep is how long a login is kept after it was last heard of; `0s` keeps
+	// none.
+	Keep time.Duration `yaml:"keep" default:"72h" min:"0s" max:"2160h" restart:"true"`
+
+	// Limit is how many logins are kept; beyond it the oldest go.
+	Limit int `yaml:"limit" default:"250000" min:"1000" max:"100000000" restart:"true"`
+
+	// Unredeemed is how many people must come back from the provider within
+	// `window`, and no app redeem a code, for a warning in the log. 0 is never.
+	Unredeemed int `yaml:"unredeemed" default:"10" min:"0" max:"1000000" restart:"true"`
+
+	// Window is the time in which they are counted.
+	Window time.Duration `yaml:"window" default:"30m" min:"1m" max:"24h" restart:"true"`
 }
 
 func (d *decoder) tracing(t *Tracing) {

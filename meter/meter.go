@@ -9,6 +9,7 @@ package meter
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,6 +249,24 @@ func (m *Meter) Certificate(listener string, expires func() time.Time) {
 
 // Register adds what another room measures. Names begin with "onedoor_".
 func (m *Meter) Register(cs ...prometheus.Collector) { m.registry.MustRegister(cs...) }
+
+// Names are the metrics of ours that there are, whoever registered them.
+func (m *Meter) Names() (names []string) {
+	all := make(chan *prometheus.Desc)
+	go func() {
+		defer close(all)
+		m.registry.Describe(all)
+	}()
+	for d := range all {
+		_, name, _ := strings.Cut(d.String(), `fqName: "`)
+		name, _, _ = strings.Cut(name, `"`)
+		if strings.HasPrefix(name, prefix) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // Handler answers Prometheus.
 func (m *Meter) Handler() http.Handler {

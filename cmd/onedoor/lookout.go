@@ -4,18 +4,21 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"onedoor/config"
 	"onedoor/gateway"
+	"onedoor/journal"
 	"onedoor/meter"
 )
 
 // lookout is who is told of every request.
 type lookout struct {
 	meter    *meter.Meter
-	tracer   *meter.Tracer // nil: logins are not traced
+	tracer   *meter.Tracer    // nil: logins are not sent to a collector
+	journal  *journal.Journal // nil: logins are not recorded
 	inFlight atomic.Int64
 }
 
@@ -25,6 +28,9 @@ func (d *door) look(cfg *config.Config) error {
 	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Registry: d.tenants, Now: d.now})
 	d.meter.Loaded()
 	d.onReload(d.meter.Reloaded)
+	if cfg.Traces.Keep > 0 {
+		d.record(cfg.Traces)
+	}
 	if cfg.Tracing.Endpoint == "" {
 		return nil
 	}
@@ -43,11 +49,31 @@ func (d *door) look(cfg *config.Config) error {
 	return nil
 }
 
+// record has what happens to logins written into the database.
+func (d *door) record(o config.Traces) {
+	replica, err := os.Hostname()
+	if err != nil {
+		replica = "unknown"
+	}
+	d.journal = journal.New(journal.Options{
+		Store: d.db, Replica: replica, Log: d.log, Now: d.now,
+		Keep: o.Keep, Most: int64(o.Limit), Window: o.Window, Unredeemed: o.Unredeemed,
+	})
+	d.meter.Register(d.journal.Collectors()...)
+	d.background(func(ctx context.Context) error {
+		d.journal.Run(ctx)
+		return nil
+	})
+}
+
 // observe tells everybody of a request.
 func (l *lookout) observe(e *gateway.Event) {
 	l.meter.Observe(e)
 	if l.tracer != nil {
 		l.tracer.Observe(e)
+	}
+	if l.journal != nil {
+		l.journal.Observe(e)
 	}
 }
 

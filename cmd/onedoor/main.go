@@ -28,6 +28,7 @@ type commands struct {
 	Doctor      doctorCommand      `cmd:"" help:"Find out why logins fail, with a door or without one."`
 	Probe       probeCommand       `cmd:"" help:"Look from another network, for onedoor doctor."`
 	Tenant      tenantCommand      `cmd:"" help:"Which tenants there are."`
+	Trace       traceCommand       `cmd:"" help:"What happened to logins."`
 	Token       tokenCommand       `cmd:"" help:"Who may use the admin API."`
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
 	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`

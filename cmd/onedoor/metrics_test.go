@@ -1,49 +1,60 @@
-package meter
+package main
 
 import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"onedoor/config"
+	"onedoor/store"
 )
 
-// names are all metrics of ours that this package makes.
-func names(t *testing.T) (out []string) {
+// scrape is what a door that does all it can tells Prometheus, and its metrics.
+func scrape(t *testing.T) (names []string, text string) {
 	t.Helper()
-	m, _ := metered(t)
-	tracer, err := NewTracer(TraceOptions{Endpoint: "http://127.0.0.1:1"})
+	file := filepath.Join(t.TempDir(), "onedoor.yaml")
+	yaml := "public_url: http://auth.localhost:9000\nlisten: 127.0.0.1:0\nprovider: {embedded: {}}\ndatabase: " + filepath.Join(t.TempDir(), "onedoor.db") +
+		"\ntracing: {endpoint: \"http://127.0.0.1:1\"}\n"
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(file, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Register(tracer.Collectors()...)
-	all := make(chan *prometheus.Desc)
-	go func() {
-		defer close(all)
-		m.registry.Describe(all)
-	}()
-	for d := range all {
-		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]
-		if strings.HasPrefix(name, prefix) && !slices.Contains(out, name) {
-			out = append(out, name)
-		}
+	db, err := store.Open(t.Context(), string(cfg.Database), store.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	slices.Sort(out)
-	return out
+	t.Cleanup(func() { _ = db.Close() })
+	d, err := newDoor(t.Context(), cfg, db, slog.New(slog.DiscardHandler), doorOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.close() })
+	d.meter.Certificate(":443", time.Now)
+	w := httptest.NewRecorder()
+	d.meter.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return d.meter.Names(), w.Body.String()
 }
 
 // The dashboard, the alerts and the page name the metrics that there are; each
 // metric is on the page, and on the dashboard or in an alert.
 func TestDashboardAlertsAndPageNameTheMetricsThereAre(t *testing.T) {
-	all := names(t)
+	all, _ := scrape(t)
 	if len(all) < 15 {
 		t.Fatalf("there are only %d metrics: the test looks in the wrong place", len(all))
 	}
 	named := map[string]string{}
 	read := func(file string) (found []string) {
-		text, err := os.ReadFile("../docs/deploy/" + file)
+		text, err := os.ReadFile("../../docs/deploy/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,13 +86,9 @@ func TestDashboardAlertsAndPageNameTheMetricsThereAre(t *testing.T) {
 
 // Their queries ask for values of labels that there are.
 func TestDashboardAndAlertsAskForLegsAndOutcomesThereAre(t *testing.T) {
-	m, _ := metered(t)
-	var series strings.Builder
-	for s := range scrape(t, m) {
-		series.WriteString(s)
-	}
+	_, series := scrape(t)
 	for _, file := range []string{"grafana/onedoor.json", "prometheus/onedoor.rules.yaml"} {
-		text, err := os.ReadFile("../docs/deploy/" + file)
+		text, err := os.ReadFile("../../docs/deploy/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +96,7 @@ func TestDashboardAndAlertsAskForLegsAndOutcomesThereAre(t *testing.T) {
 		for _, label := range regexp.MustCompile(`\b(leg|outcome|status|route)[!=]=?~?\\?"([a-z0-9_|]+)`).FindAllStringSubmatch(string(text), -1) {
 			for value := range strings.SplitSeq(label[2], "|") {
 				found++
-				if !strings.Contains(series.String(), label[1]+`="`+value+`"`) {
+				if !strings.Contains(series, label[1]+`="`+value+`"`) {
 					t.Errorf("%s asks for %s %q, which no metric has", file, label[1], value)
 				}
 			}

@@ -131,6 +131,13 @@ func (t *terminal) json(v any) error {
 	return e.Encode(v)
 }
 
+// line prints a value for programs, on one line.
+func (t *terminal) line(v any) error {
+	e := json.NewEncoder(t.out)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
 // table prints rows whose columns line up; the first row is the heading.
 func (t *terminal) table(rows [][]string) error {
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
