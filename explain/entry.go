@@ -51,6 +51,7 @@ type below map[string]string
 
 type cause struct {
 	what    string
+	finding string
 	checks  []string
 	confirm []string
 	do      string

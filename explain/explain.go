@@ -41,6 +41,8 @@ type Answer struct {
 // Cause is one reason for a message, and the way out of it.
 type Cause struct {
 	What string `json:"what"`
+	// Finding is the doctor's name for it, if it has one: "reach.loopback".
+	Finding string `json:"finding,omitempty"`
 	// Checks are the doctor's that look for it: "D1".
 	Checks []string `json:"checks,omitempty"`
 	// Confirm are commands to type, or things to look at.
@@ -145,7 +147,7 @@ func (m match) answer() Answer {
 	causes = causes[:min(len(causes), maxCauses)]
 	a.Causes = make([]Cause, len(causes))
 	for i, c := range causes {
-		a.Causes[i] = Cause{What: v.fill(c.what), Checks: c.checks, Do: v.fill(c.do), Without: v.fill(c.without)}
+		a.Causes[i] = Cause{What: v.fill(c.what), Finding: c.finding, Checks: c.checks, Do: v.fill(c.do), Without: v.fill(c.without)}
 		for _, confirm := range c.confirm {
 			a.Causes[i].Confirm = append(a.Causes[i].Confirm, v.fill(confirm))
 		}

@@ -22,7 +22,7 @@ var browsers = []entry{
 			switch placeOf(host) {
 			case inside, private:
 				return []cause{{
-					what: "{host} is a name of the private network: the app read the login page's address from a discovery document that was made for servers.", checks: []string{"D2"},
+					what: "{host} is a name of the private network: the app read the login page's address from a discovery document that was made for servers.", finding: "split.front-channel", checks: []string{"D2"},
 					confirm: []string{"curl -s DISCOVERY_URL | grep -o '\"authorization_endpoint\":\"[^\"]*\"'    # where the app runs: it names {host}"},
 					do:      "Give the app the discovery URL at the door's internal origin: it names the login page at the public one.",
 					without: "A fixed public name for the provider (Keycloak: --hostname), or the authorization endpoint typed by hand with it.",
@@ -56,7 +56,7 @@ var browsers = []entry{
 		means: "The browser reached the machine that it was sent to, and no program listens on that port.",
 		causes: []cause{
 			{
-				what: "The port is one of the inside: the app's document was made for servers, and its port is not published, or under another number.", checks: []string{"D1", "D2"},
+				what: "The port is one of the inside: the app's document was made for servers, and its port is not published, or under another number.", finding: "split.front-channel", checks: []string{"D1", "D2"},
 				confirm: []string{"the address bar; docker port PROVIDER"},
 				do:      "Give the app the discovery URL at the door's internal origin: it names the login page at the public one.",
 				without: "Publish the port under the same number, or set the provider's public name with the published one.",
@@ -89,6 +89,7 @@ var browsers = []entry{
 			},
 			{
 				what:    "http and https: a proxy before the app sends http to https, and the app makes http of it again.",
+				finding: "app.scheme",
 				checks:  []string{"D6"},
 				confirm: []string{"curl -sIL URL | grep -iE '^(HTTP|location)'"},
 				without: "Let the proxy send X-Forwarded-Proto and the app believe it.",
@@ -112,7 +113,7 @@ var browsers = []entry{
 		means: "A page of {origin|the site} asked {url|the provider} by script, and the answer does not permit that origin to read it.",
 		causes: []cause{
 			{
-				what: "An app that lives in the browser, and whose origin the provider does not have: a new tenant, another port, http.", checks: []string{"D9"},
+				what: "An app that lives in the browser, and whose origin the provider does not have: a new tenant, another port, http.", finding: "cors.origin", checks: []string{"D9"},
 				confirm: []string{"curl -s -o /dev/null -D - -H 'Origin: {origin|https://acme.example.com}' {url|DISCOVERY_URL} | grep -i '^access-control'"},
 				do:      "The door permits the origins of the app's sites by itself: is the tenant there, and the site's scheme and port the same?",
 				without: "Keycloak: the client's web origins (+ takes those of the redirect URIs). authentik: the origins of its redirect URIs.",

@@ -20,6 +20,7 @@ var certificates = []entry{
 		causes: []cause{
 			{
 				what:    "The certificate is of a private authority (mkcert, cert-manager, a company's), which browsers here know and the app's container does not.",
+				finding: "tls.authority",
 				checks:  []string{"D8"},
 				confirm: []string{"openssl s_client -connect {name|HOST}:443 -servername {name|HOST} -showcerts </dev/null | grep -E ' s:| i:'"},
 				do: "Let the app speak to the door inside the network: `tls` with a certificate that the app trusts, or plain http at the internal origin. " +
@@ -28,6 +29,7 @@ var certificates = []entry{
 			},
 			{
 				what:    "The server sends its own certificate without those between it and the authority. Browsers fetch the missing ones, programs do not.",
+				finding: "tls.chain",
 				confirm: []string{"the same command: only one certificate is shown"},
 				do:      "`cert_file` with the whole chain, the door's own first.",
 				without: "Give the server the full chain (nginx: fullchain.pem).",
@@ -58,6 +60,7 @@ var certificates = []entry{
 		causes: []cause{
 			{
 				what:    "The app uses an internal name, and the certificate is for the public one (or the reverse).",
+				finding: "tls.name",
 				checks:  []string{"D8"},
 				confirm: []string{"openssl s_client -connect {host|HOST}:443 -servername {host|HOST} </dev/null | openssl x509 -noout -ext subjectAltName"},
 				do:      "Plain http at the internal origin, or a certificate for the internal name on that listener. For strict clients the public name inside, and the public certificate fits.",
@@ -84,6 +87,7 @@ var certificates = []entry{
 		causes: []cause{
 			{
 				what:    "The certificate was not renewed; or it was, and the server still has the old one in memory.",
+				finding: "tls.expired",
 				checks:  []string{"D8"},
 				confirm: []string{"openssl s_client -connect {name|HOST}:443 -servername {name|HOST} </dev/null | openssl x509 -noout -dates"},
 				do:      "The door reads changed certificate files by itself; `certificate not renewed` in its log says why it could not.",
@@ -91,6 +95,7 @@ var certificates = []entry{
 			},
 			{
 				what:    "The app's clock is wrong, as after a laptop's or a virtual machine's sleep.",
+				finding: "clock.off",
 				checks:  []string{"D8"},
 				confirm: []string{"docker exec APP date -u"},
 				without: "Set the clock (NTP).",
@@ -110,6 +115,7 @@ var certificates = []entry{
 		means: "The app's URL begins with https, and the port answers in plain http.",
 		causes: []cause{{
 			what:    "TLS ends at a proxy outside, and inside the same name or port is plain http.",
+			finding: "tls.scheme",
 			checks:  []string{"D1", "D8"},
 			confirm: []string{"docker exec APP curl -sS -o /dev/null -w '%{http_code}\\n' http://HOST:PORT/    # answers: it is http"},
 			do:      "For the internal origin write http; where the client insists on the public https name, give the door a listener with `tls` in that network.",
@@ -127,6 +133,7 @@ var certificates = []entry{
 		means: "The URL begins with http, and the port speaks TLS.",
 		causes: []cause{{
 			what:    "The scheme is missing its s; or a proxy before that server was told http.",
+			finding: "tls.scheme",
 			confirm: []string{"docker exec APP curl -kI https://HOST:PORT/"},
 			do:      "`provider.upstream: https://…`.",
 			without: "Write https.",
@@ -151,6 +158,7 @@ var certificates = []entry{
 			},
 			{
 				what:    "The provider believes that it is served by http: TLS ends before it, and it does not see X-Forwarded-Proto.",
+				finding: "proxy.proto",
 				checks:  []string{"D6"},
 				confirm: []string{"curl -s https://auth.example.com/…/.well-known/openid-configuration | tr , '\\n' | grep http://    # asked by https, and it names http"},
 				do:      "The door tells the provider its public scheme; the provider must believe it (Keycloak: --proxy-headers=xforwarded).",

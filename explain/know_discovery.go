@@ -36,7 +36,8 @@ var wrongPath = []cause{
 	{
 		what: "The path is another: the realm's or application's name, upper and lower case, a doubled slash, or the prefix /auth, " +
 			"which Keycloak has had no more since version 17, and has with --http-relative-path=/auth.",
-		checks: []string{"D2"},
+		finding: "document.realm",
+		checks:  []string{"D2"},
 		confirm: []string{
 			"for p in '' /auth; do curl -s -o /dev/null -w \"%{http_code} $p\\n\" ORIGIN$p/realms/REALM/.well-known/openid-configuration; done",
 		},
@@ -45,6 +46,7 @@ var wrongPath = []cause{
 	},
 	{
 		what:    "The provider chooses by the Host (Zitadel, authentik with several domains), and the app asked by another name: it answers 404 to a Host that it does not know.",
+		finding: "document.host",
 		checks:  []string{"D6"},
 		confirm: []string{"curl -s -o /dev/null -w '%{http_code}\\n' -H 'Host: auth.example.com' http://INTERNAL/…/.well-known/openid-configuration    # now 200"},
 		do:      "The door asks the provider by its public Host, whoever asks the door.",
@@ -55,6 +57,7 @@ var wrongPath = []cause{
 var redirecting = []cause{
 	{
 		what:    "The address redirects to {location|another}: from http to https, to the same with or without a slash, to another host. This client does not follow.",
+		finding: "document.redirect",
 		checks:  []string{"D2"},
 		confirm: []string{"curl -sI {url|DISCOVERY_URL} | grep -i '^location'"},
 		do:      "Give the app the door's discovery URL, which answers itself; name in `provider.upstream` the provider's own address, past what redirects.",
@@ -62,6 +65,7 @@ var redirecting = []cause{
 	},
 	{
 		what:    "A proxy with a login of its own stands before the provider (forward-auth, an access gateway) and sends the app to log in.",
+		finding: "document.login",
 		checks:  []string{"D2"},
 		confirm: []string{"curl -sI {url|DISCOVERY_URL}: the location is a login page"},
 		do:      "`provider.upstream` past that proxy.",
@@ -72,6 +76,7 @@ var redirecting = []cause{
 var broken = []cause{
 	{
 		what:    "The provider is starting or out of order, or the proxy before it does not reach it.",
+		finding: "provider.down",
 		checks:  []string{"D1", "D2"},
 		confirm: []string{"curl -s -i {url|DISCOVERY_URL} | head -20; the log of the provider and of the proxy before it"},
 		do:      "`provider not ready` in the door's log says what the door gets.",
@@ -82,6 +87,7 @@ var broken = []cause{
 var closed = []cause{
 	{
 		what:    "Something before the provider asks for permission: a firewall for web requests, a gateway, an allow-list of addresses.",
+		finding: "document.forbidden",
 		checks:  []string{"D2"},
 		confirm: []string{"docker exec APP curl -s -i {url|DISCOVERY_URL} | head -20"},
 		do:      "`provider.upstream` past it.",
@@ -147,6 +153,7 @@ var discovery = []entry{
 		causes: []cause{
 			{
 				what:    "The URL is of a page: the provider's login or start page, a single-page app that answers every path, a proxy's login.",
+				finding: "document.not-json",
 				checks:  []string{"D2"},
 				confirm: []string{"curl -s -i {url|DISCOVERY_URL} | head -20"},
 				do:      "`provider.upstream` is the provider's own address, past other pages.",

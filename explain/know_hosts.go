@@ -30,7 +30,7 @@ var hosts = []entry{
 		},
 		means: "Zitadel chooses the instance by the request's Host, and has none for this one.",
 		causes: []cause{{
-			what: "The app asks by an internal name, or a proxy passes another Host or port than ExternalDomain, ExternalPort and ExternalSecure say.", checks: []string{"D6"},
+			what: "The app asks by an internal name, or a proxy passes another Host or port than ExternalDomain, ExternalPort and ExternalSecure say.", finding: "document.host", checks: []string{"D6"},
 			confirm: []string{"curl -s -o /dev/null -w '%{http_code}\\n' -H 'Host: EXTERNAL_DOMAIN' INTERNAL/.well-known/openid-configuration    # 200"},
 			do:      "The door asks it by the public Host, whoever asks the door.",
 			without: "Let a proxy inside set the Host to ExternalDomain, or add the name to the instance's trusted domains.",
@@ -58,7 +58,7 @@ var hosts = []entry{
 		when:  status("421"),
 		means: "The Host of the request is none that this server answers for. A door answers so to any name but its configured ones.",
 		causes: []cause{{
-			what: "The app asks the door by a name or port that is not in its configuration, or a proxy changes the Host.", checks: []string{"D6"},
+			what: "The app asks the door by a name or port that is not in its configuration, or a proxy changes the Host.", finding: "door.internal-url", checks: []string{"D6"},
 			confirm: []string{"the door's log has the host and scheme that it saw"},
 			do:      "Add the origin to `internal_urls`, `public_url` or `public_aliases`; or let the proxy pass the Host on.",
 			without: "Let the proxy pass the Host on.",
@@ -74,7 +74,7 @@ var hosts = []entry{
 		},
 		means: "Keycloak saw a request by http from an address that its realm demands https of.",
 		causes: []cause{{
-			what: "TLS ends at a proxy, and Keycloak does not believe its X-Forwarded-Proto; or inside, the app asks by http from an address that is not private.", checks: []string{"D6"},
+			what: "TLS ends at a proxy, and Keycloak does not believe its X-Forwarded-Proto; or inside, the app asks by http from an address that is not private.", finding: "proxy.proto", checks: []string{"D6"},
 			confirm: []string{"is --proxy-headers set? The realm's `Require SSL`."},
 			do:      "Start Keycloak with --proxy-headers=xforwarded: the door tells it the public scheme.",
 			without: "--proxy-headers=xforwarded, and the proxy sets X-Forwarded-Proto.",
@@ -119,7 +119,7 @@ var hosts = []entry{
 		means: "The page is the proxy's. Its error log has the reason, in a line with `while connecting to upstream`, or with `too big header`.",
 		causes: []cause{
 			{
-				what: "The provider or the app behind it is not up, or listens elsewhere.", checks: []string{"D1"},
+				what: "The provider or the app behind it is not up, or listens elsewhere.", finding: "provider.down", checks: []string{"D1"},
 				confirm: []string{"the proxy's error log at that second; curl -v the address in its line, from the proxy's machine"},
 				do:      "`onedoor healthcheck` tells whether the door is up.",
 				without: "Start it; correct the address. nginx looks names up once, at its start: reload it after a container got a new address.",

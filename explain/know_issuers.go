@@ -58,6 +58,7 @@ var issuers = []entry{
 			{
 				what: "The provider makes its name from the Host of the request (authentik, Keycloak without --hostname, Authelia), and the login and the " +
 					"token request went to different ones: the browser to the public name, the app to an internal one.",
+				finding: "provider.follows-host",
 				checks:  []string{"D3", "D6"},
 				confirm: []string{"curl -s PUBLIC/.well-known/openid-configuration | grep -o '\"issuer\":\"[^\"]*\"'; the same at the internal address: they differ"},
 				do:      "The door asks the provider by its public Host always, so that there is one issuer. Let the token request go to the door.",
@@ -65,6 +66,7 @@ var issuers = []entry{
 			},
 			{
 				what:    "An API validates tokens by another name of the provider than the one that the login went through.",
+				finding: "token.issuer",
 				checks:  []string{"D3"},
 				confirm: []string{"the token's iss, decoded on your own machine, beside the API's setting"},
 				do:      "Set the API's issuer to the public one, and its keys' URL to the door's internal origin.",
@@ -89,6 +91,7 @@ var issuers = []entry{
 		causes: []cause{
 			{
 				what:    "Keycloak has no fixed hostname: the login went through the public name, the refresh or userinfo request through the internal one.",
+				finding: "provider.follows-host",
 				checks:  []string{"D6", "D3"},
 				confirm: []string{"the `issuer` of its document at both addresses"},
 				do:      "The door asks it by the public Host, whoever asks the door. Fix its hostname all the same: --hostname=https://auth.example.com.",
@@ -136,6 +139,7 @@ var (
 	splitNames = cause{
 		what: "Two names of one provider: the app uses an internal one, the provider calls itself by the public one (or the reverse). " +
 			"A strict client cannot use a document that was asked for by another name.",
+		finding: "issuer.host",
 		checks:  []string{"D2"},
 		confirm: []string{"curl -s {document|DISCOVERY_URL} | grep -o '\"issuer\":\"[^\"]*\"'"},
 		do: "Let the public name lead to the door inside as well, and give the app the public issuer. Clients that permit it may keep the internal " +
@@ -144,6 +148,7 @@ var (
 	}
 	slashes = []cause{{
 		what:    "The slash at the end: {got|the provider's name} and {want|the app's} differ in nothing else.",
+		finding: "issuer.slash",
 		checks:  []string{"D2"},
 		confirm: []string{"curl -s {document|DISCOVERY_URL} | grep -o '\"issuer\":\"[^\"]*\"'"},
 		do:      "The slash is part of the name: authentik's issuers have one, Keycloak's have none. Copy it into the app and into `provider.issuers`.",
@@ -151,6 +156,7 @@ var (
 	}}
 	httpBehindTLS = cause{
 		what:    "The provider believes that it is served by http: TLS ends at a proxy before it, and it does not hear of it.",
+		finding: "proxy.proto",
 		checks:  []string{"D6", "D2"},
 		confirm: []string{"curl -s {document|DISCOVERY_URL} | tr , '\\n' | grep http://"},
 		do:      "The door sends X-Forwarded-Proto; let the provider believe it (Keycloak: --proxy-headers=xforwarded --hostname=https://…; authentik: trusted proxies).",
@@ -194,7 +200,7 @@ func causeOf(d Difference, want, got url) cause {
 			return httpBehindTLS
 		}
 		return cause{
-			what: "The app was given http, and the provider's name is https.", checks: []string{"D2"}, confirm: compare,
+			what: "The app was given http, and the provider's name is https.", finding: "issuer.scheme", checks: []string{"D2"}, confirm: compare,
 			do:      "Give the app the public issuer, with https; inside, the door needs a listener with `tls` for that name.",
 			without: "Give the app {got}.",
 		}
@@ -202,13 +208,13 @@ func causeOf(d Difference, want, got url) cause {
 		return splitHosts(want, got)
 	case Port:
 		return cause{
-			what: "The port is part of the name. A published port (-p 8081:8080) is another inside than outside, or a proxy outside hides it.", checks: []string{"D2"}, confirm: compare,
+			what: "The port is part of the name. A published port (-p 8081:8080) is another inside than outside, or a proxy outside hides it.", finding: "issuer.port", checks: []string{"D2"}, confirm: compare,
 			do:      "`public_url` with the port that browsers use; the door needs a listener on that port inside too, for strict clients.",
 			without: "Set the provider's name to the one that browsers use, port and all, and use the same port inside.",
 		}
 	case DefaultPort:
 		return cause{
-			what: "https://x and https://x:443 are one address and two names.", checks: []string{"D2"}, confirm: compare,
+			what: "https://x and https://x:443 are one address and two names.", finding: "issuer.port", checks: []string{"D2"}, confirm: compare,
 			do: "Leave the default port out of `public_url` and of the app's issuer.", without: "Give the app {got}, to the letter.",
 		}
 	case WellKnown:
@@ -218,8 +224,9 @@ func causeOf(d Difference, want, got url) cause {
 		}
 	}
 	return cause{
-		what:   "Another path: the name of the realm, application or tenant, or the prefix /auth, which Keycloak has only with --http-relative-path=/auth.",
-		checks: []string{"D2"}, confirm: compare,
+		what:    "Another path: the name of the realm, application or tenant, or the prefix /auth, which Keycloak has only with --http-relative-path=/auth.",
+		finding: "issuer.path",
+		checks:  []string{"D2"}, confirm: compare,
 		do:      "`provider.issuers` has the provider's own paths, and `onedoor check` shows the whole issuer.",
 		without: "Give the app {got}, to the letter.",
 	}
@@ -236,7 +243,7 @@ func splitHosts(want, got url) cause {
 		c.what = "The app asked by an internal name, and the provider calls itself by its public one. That is how it should call itself; a strict client cannot use the internal name for it."
 	case !internal(placeOf(w)) && internal(placeOf(g)):
 		c.what = "The provider calls itself by an internal name: it takes its name from the Host that the proxy before it sends, or its name was never set."
-		c.checks = []string{"D6", "D2"}
+		c.finding, c.checks = "provider.hostname", []string{"D6", "D2"}
 		c.do = "The door asks it by the public Host. Set its name all the same (Keycloak: --hostname and the value of `public_url`)."
 		c.without = "Set the provider's name (Keycloak: --hostname=https://…), or let the proxy pass the Host on."
 	}

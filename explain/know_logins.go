@@ -8,6 +8,7 @@ var lostLogins = []cause{
 	{
 		what: "The login began on one host and ended on another: one base URL for all tenants, www and without, localhost and 127.0.0.1, an old domain. " +
 			"The cookie stays with the host that set it.",
+		finding: "cookie.host",
 		checks:  []string{"D5"},
 		confirm: []string{"developer tools, network, keep the log: the host of the login button's page, beside the host of the callback"},
 		do:      "In transparent mode each tenant's login returns to the host that began it; let the app make its redirect URI from the request's host.",
@@ -15,6 +16,7 @@ var lostLogins = []cause{
 	},
 	{
 		what:    "The cookie is Secure and the site is http, or it is SameSite=Strict: the browser does not send it with the provider's redirect.",
+		finding: "cookie.secure",
 		checks:  []string{"D5"},
 		confirm: []string{"developer tools, application, cookies: is it there after the login button was pressed? A yellow sign says why not."},
 		do:      "https for the tenants' sites.",
@@ -99,6 +101,7 @@ var logins = []entry{
 			},
 			{
 				what:    "Something on the way changed the query: a relay that appends it twice, re-encodes or cuts it.",
+				finding: "redirect.state",
 				checks:  []string{"D3", "D4"},
 				confirm: []string{"developer tools, network: state in the authorization request, and in the request to the callback"},
 				do:      "The door gives `state` back octet for octet, and the relay passes the query so.",

@@ -33,6 +33,7 @@ var refusals = []says{
 var itself = cause{
 	what: "The provider's name leads to the app's own container or machine: to `localhost`, or to 127.0.0.1 by an " +
 		"entry in a hosts file or by a resolver that answers *.localhost so. In the browser the same name is right.",
+	finding: "reach.loopback",
 	checks:  []string{"D1"},
 	confirm: []string{"docker exec APP getent hosts {name|auth.example.com}    # 127.0.0.1 or ::1: that is it"},
 	do: "Give the app the discovery URL at the door's internal origin, http://onedoor:9000/…; for a client that insists on the issuer, let " +
@@ -73,6 +74,7 @@ var network = []entry{
 		causes: []cause{
 			{
 				what:    "The port is another inside than outside. A published port (-p 8081:8080) exists on the host only; other containers use the container's own port.",
+				finding: "reach.refused",
 				checks:  []string{"D1"},
 				confirm: []string{"docker port PROVIDER; docker exec PROVIDER ss -ltn"},
 				do:      "`listen` names the door's port inside; `internal_urls` must have the same one.",
@@ -80,12 +82,14 @@ var network = []entry{
 			},
 			{
 				what:    "The program listens on 127.0.0.1 alone, so its own container reaches it and no other.",
+				finding: "reach.refused",
 				confirm: []string{"docker exec PROVIDER ss -ltn    # 127.0.0.1:{port|8080} instead of 0.0.0.0 or *"},
 				do:      "`listen: :9000`, without an address.",
 				without: "Let it listen on all addresses (Keycloak: --http-host=0.0.0.0).",
 			},
 			{
 				what:    "It is not up yet, or has stopped.",
+				finding: "reach.refused",
 				confirm: []string{"docker ps -a; the provider's log"},
 				do:      "Wait for `onedoor healthcheck` before the app starts.",
 				without: "Let the app start after the provider answers its discovery URL.",
@@ -102,6 +106,7 @@ var network = []entry{
 		means: "The address that the app asked exists, and no program listens on that port. The message hides which address it was.",
 		causes: []cause{itself, {
 			what:    "The address is right, and the port or the time is wrong: a published port used inside, or a provider that is not up yet.",
+			finding: "reach.refused",
 			checks:  []string{"D1"},
 			confirm: []string{"docker exec APP curl -v URL    # URL: what the app is configured with"},
 			do:      "`internal_urls` with the port of `listen`.",
@@ -130,6 +135,7 @@ var network = []entry{
 			}
 			return []cause{{
 				what:    "{host} is a name of a private network, and the app is in another one: services know each other by name within one Docker network or one Kubernetes namespace only.",
+				finding: "reach.unknown-name",
 				checks:  []string{"D1"},
 				confirm: []string{"docker inspect APP PROVIDER --format '{{.Name}} {{json .NetworkSettings.Networks}}'"},
 				do:      "Put the app into the network in which the door has that name.",
@@ -139,6 +145,7 @@ var network = []entry{
 		causes: []cause{{
 			what: "The name is the public one, and the app's network has no entry for it: names below `localhost` are known to browsers alone, " +
 				"others to a DNS that the container does not ask.",
+			finding: "reach.unknown-name",
 			checks:  []string{"D1"},
 			confirm: []string{"docker exec APP getent hosts {host|auth.example.com}    # prints nothing"},
 			do: "Give the app the discovery URL at the door's internal origin; or, for a client that insists on the issuer, let the public name " +
@@ -158,6 +165,7 @@ var network = []entry{
 		means: "The app asked for the address of {host|the provider} and its name server did not answer. It is not that the name is unknown.",
 		causes: []cause{{
 			what:    "The container has no way to its name server: no network yet, a wrong /etc/resolv.conf, a firewall on port 53.",
+			finding: "reach.name-service",
 			checks:  []string{"D1"},
 			confirm: []string{"docker exec APP cat /etc/resolv.conf; docker exec APP getent hosts example.com"},
 			do:      "Names in the app's hosts file work without a name server: `onedoor` and, for strict clients, the public name.",
@@ -194,6 +202,7 @@ var network = []entry{
 			hairpin := cause{
 				what: "{host|The address} is public, and the app stands behind the same router or load balancer: many do not let a connection out and in again (hairpin NAT). " +
 					"Browsers outside reach the same address.",
+				finding: "reach.hairpin",
 				checks:  []string{"D1"},
 				confirm: []string{"docker exec APP curl -m 5 -v {url|https://auth.example.com/}    # hangs; the same works from outside"},
 				do:      "Let the public name lead to the door's internal address in the app's network, or give the app the discovery URL at the internal origin.",
@@ -201,6 +210,7 @@ var network = []entry{
 			}
 			firewall := cause{
 				what:    "{host|The address} is of a private network, and something on the way drops the packets: a firewall, a NetworkPolicy, an egress rule, another Docker network, an address that nobody has any more.",
+				finding: "reach.timeout",
 				checks:  []string{"D1"},
 				confirm: []string{"docker exec APP curl -m 5 -v {url|http://PROVIDER:8080/}"},
 				do:      "Put the door where the app may reach it, and name that address in `internal_urls`.",
@@ -231,6 +241,7 @@ var network = []entry{
 		causes: []cause{
 			{
 				what:    "The provider's address cannot be reached from the app (a public address behind the same router, a firewall): every request hangs.",
+				finding: "reach.hairpin",
 				checks:  []string{"D1"},
 				confirm: []string{"docker exec APP curl -m 10 -sS -o /dev/null -w '%{time_connect} %{time_total}\\n' {url|DISCOVERY_URL}    # a time_connect of 0: no connection"},
 				do:      "The discovery URL at the internal origin; the door keeps the document in memory and answers at once.",
@@ -238,6 +249,7 @@ var network = []entry{
 			},
 			{
 				what:    "The provider is slow at its first request, as after a cold start.",
+				finding: "provider.slow",
 				confirm: []string{"the same command twice: the second time is short"},
 				do:      "The door asks the provider beforehand, and is ready when it has an answer.",
 				without: "Raise the client's limit (next-auth: httpOptions: { timeout: 10000 }), and warm the provider up.",
@@ -264,6 +276,7 @@ var network = []entry{
 			},
 			{
 				what:    "http is spoken to a port that expects https, or the other way round.",
+				finding: "tls.scheme",
 				checks:  []string{"D8"},
 				confirm: []string{"the same address with the other scheme"},
 				without: "Use the scheme of that port.",

@@ -35,6 +35,7 @@ var redirects = []entry{
 		causes: []cause{
 			{
 				what:    "It is not registered: a new tenant, a new host, another port or path; or registered with a slash at the end, in other case, or under another client.",
+				finding: "redirect.unregistered",
 				checks:  []string{"D4"},
 				confirm: []string{"redirect_uri in the address of the login page, beside the client's list at the provider"},
 				do: "Register the door's one URI, {public_url}/onedoor/callback, once; tenants are the door's business. If it is registered: is the app in the door's " +
@@ -43,6 +44,7 @@ var redirects = []entry{
 			},
 			{
 				what:    "The app makes it from a wrong base: http, because TLS ends at a proxy that it does not hear of; an internal name; localhost; a base URL of another deployment.",
+				finding: "redirect.unregistered",
 				checks:  []string{"D4", "D6"},
 				confirm: []string{"does its scheme and host stand in the browser's address bar?"},
 				do:      "The same holds before a door: `redirect_uri.unknown` in its log names the difference.",
@@ -50,6 +52,7 @@ var redirects = []entry{
 			},
 			{
 				what:    "A pattern that does not mean what it looks like: Keycloak's * works at the end only (https://*.example.com/* matches no tenant), authentik's regular expressions need \\. and \\?.",
+				finding: "redirect.unregistered",
 				checks:  []string{"D4"},
 				confirm: []string{"the client's list at the provider"},
 				do:      "Exact URIs; the door needs one.",
@@ -112,6 +115,7 @@ var redirects = []entry{
 		means: "At this issuer there is no client with the client_id of the request.",
 		causes: []cause{{
 			what:    "Another realm, tenant or environment; or a misspelt client_id. It is compared in upper and lower case.",
+			finding: "client.unknown",
 			checks:  []string{"D4"},
 			confirm: []string{"client_id in the address of the login page, beside the provider's list in that realm"},
 			do:      "`client_id` in `apps` and the app's issuer belong to one realm.",
@@ -140,7 +144,7 @@ func redirectCauses(v values) (all []cause) {
 	switch place := placeOf(host); {
 	case u.scheme == "http" && (place == outside || place == public):
 		all = append(all, cause{
-			what: "{redirect_uri} is http: the app does not hear that a proxy before it speaks https.", checks: []string{"D4", "D6"},
+			what: "{redirect_uri} is http: the app does not hear that a proxy before it speaks https.", finding: "app.scheme", checks: []string{"D4", "D6"},
 			confirm: []string{"is the page with the login button https in the browser?"},
 			do:      "The same holds before a door: see `redirect_uri.unknown`.",
 			without: "Let the proxy send X-Forwarded-Proto: https and the app believe it, or set its base URL to https://….",

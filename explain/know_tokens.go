@@ -21,6 +21,7 @@ var tokens = []entry{
 		causes: []cause{
 			{
 				what:    "The client_id in the app's settings is another than the one that it logs in with, or belongs to another realm.",
+				finding: "token.audience",
 				checks:  []string{"D3"},
 				confirm: []string{"the client_id in the address of the login page, beside the app's setting"},
 				do:      "`client_id` in `apps` is the provider's, and the same in the app.",
@@ -45,6 +46,7 @@ var tokens = []entry{
 		means: "The login and the token request worked, and `jwks_uri` of the document cannot be read from the app.",
 		causes: []cause{{
 			what:    "`jwks_uri` is on a name that the app cannot reach, though it could reach the token endpoint: endpoints typed by hand, or a document that is half public, half internal.",
+			finding: "reach.unknown-name",
 			checks:  []string{"D7", "D1"},
 			confirm: []string{"docker exec APP curl -v \"$(curl -s DISCOVERY_URL | sed 's/.*\"jwks_uri\":\"\\([^\"]*\\).*/\\1/')\""},
 			do:      "Ask the door's internal discovery URL: all that servers need is on one origin there.",
@@ -71,6 +73,7 @@ var tokens = []entry{
 		causes: []cause{
 			{
 				what:    "The keys are another realm's, application's or provider's: jwks_uri was typed by hand, or leads to another instance inside.",
+				finding: "keys.differ",
 				checks:  []string{"D7"},
 				confirm: []string{"curl -s JWKS_URI | tr , '\\n' | grep kid    # is the kid of the token's header among them?"},
 				do:      "Ask the door's discovery URL; it names the keys of the same issuer.",
@@ -122,6 +125,7 @@ var tokens = []entry{
 		causes: []cause{
 			{
 				what:    "The clocks of the app's machine and of the provider's differ: at a fresh login a token is seconds old. A virtual machine that slept is the usual one.",
+				finding: "clock.off",
 				checks:  []string{"D8"},
 				confirm: []string{"date -u; curl -sI DISCOVERY_URL | grep -i '^date'    # on the app's machine"},
 				without: "Set both clocks (NTP); permit some seconds (next-auth: client: { clockTolerance: 10 }).",

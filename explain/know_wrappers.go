@@ -28,6 +28,7 @@ var wrappers = []entry{
 		causes: []cause{
 			{
 				what:    "Mostly the provider's name leads to the app's own container (ECONNREFUSED 127.0.0.1) or nowhere (ENOTFOUND).",
+				finding: "reach.loopback",
 				checks:  []string{"D1"},
 				confirm: []string{`docker exec APP node -e 'fetch("DISCOVERY_URL").then(r => console.log(r.status), e => console.log(e.cause))'`},
 				do:      "The discovery URL at the door's internal origin; for strict clients the public name inside.",
@@ -35,6 +36,7 @@ var wrappers = []entry{
 			},
 			{
 				what:    "A certificate that Node.js does not trust.",
+				finding: "tls.authority",
 				checks:  []string{"D8"},
 				confirm: []string{"the same command names it"},
 				without: "NODE_EXTRA_CA_CERTS with the authority.",

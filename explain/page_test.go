@@ -48,7 +48,7 @@ func errorLines() string {
 What clients, providers, proxies and browsers print when a login fails, and what it means. Made from what
 ` + "`onedoor explain`" + ` knows, by ` + "`go generate ./explain`" + `; the command puts the line's own values into the answer and
 asks no network. The door's own messages are in [troubleshooting.md](troubleshooting.md). ` + "`…`" + ` stands for a value; D1 to D10
-are the doctor's checks.
+are the checks of [the doctor](doctor.md), and names such as ` + "`reach.loopback`" + ` what it calls the cause.
 
 `)
 	parts := []struct {
@@ -97,8 +97,11 @@ func (e *entry) write(b *strings.Builder) {
 	}
 	for i, c := range causes {
 		fmt.Fprintf(b, "%d. %s", i+1, md(c.what))
-		if len(c.checks) > 0 {
-			fmt.Fprintf(b, " (%s)", strings.Join(c.checks, ", "))
+		switch checks := strings.Join(c.checks, ", "); {
+		case c.finding != "":
+			fmt.Fprintf(b, " (`%s`: %s)", c.finding, checks)
+		case checks != "":
+			fmt.Fprintf(b, " (%s)", checks)
 		}
 		b.WriteString("\n")
 		for _, confirm := range c.confirm {

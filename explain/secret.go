@@ -17,10 +17,11 @@ func redact(s string) string {
 	}
 	if scheme, after, ok := strings.Cut(s, "://"); ok {
 		authority, path := cutAny(after, "/")
+		user := ""
 		if at := strings.LastIndexByte(authority, '@'); at >= 0 {
-			authority = "…@" + authority[at+1:]
+			user, authority = "…@", authority[at+1:]
 		}
-		return scheme + "://" + words(authority) + words(path) + rest
+		return scheme + "://" + user + words(authority) + words(path) + rest
 	}
 	return words(s) + rest
 }

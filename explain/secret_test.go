@@ -86,3 +86,20 @@ func TestWhatIsNoSecretIsShown(t *testing.T) {
 		}
 	}
 }
+
+// Short ones look like any word: the place tells.
+func TestASecretIsKnownByItsPlace(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://ada:hunter2@auth.example.com/x":    "https://…@auth.example.com/x",
+		"https://auth.example.com/x?code=ab1&b":     "https://auth.example.com/x?code=…&=…",
+		"https://auth.example.com/x#id_token=ab1":   "https://auth.example.com/x#…",
+		"https://auth.example.com/x?a=hunter2#ab1":  "https://auth.example.com/x?a=…#…",
+		"client_secret=hunter2":                     "…",
+		"acme.example.com/cb?session=hunter2":       "acme.example.com/cb?session=…",
+		"https://acme.example.com/cb?next=/hunter2": "https://acme.example.com/cb?next=…",
+	} {
+		if got := (values{"x": given}).show("x"); got != want {
+			t.Errorf("%s is shown as %s, want %s", given, got, want)
+		}
+	}
+}

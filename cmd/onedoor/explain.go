@@ -78,7 +78,7 @@ func unexplained(r explained) error {
 	case r.Lines > 1:
 		message = fmt.Sprintf("none of these %d lines is known", r.Lines)
 	}
-	hint := "onedoor doctor looks for the cause itself; docs/error-lines.md has every message that is known"
+	hint := "onedoor doctor looks for the cause itself (docs/doctor.md); docs/error-lines.md has every message that is known"
 	if len(r.Nearest) > 0 {
 		var near []string
 		for _, g := range r.Nearest {
@@ -111,8 +111,11 @@ func (t *terminal) explain(r explain.Report) {
 				label = fmt.Sprintf("cause %d", i+1)
 			}
 			t.say(label, c.What)
-			if len(c.Checks) > 0 {
-				t.say("", "onedoor doctor looks for it: "+strings.Join(c.Checks, ", "))
+			switch checks := strings.Join(c.Checks, ", "); {
+			case c.Finding != "":
+				t.say("", "onedoor doctor calls it "+c.Finding+" ("+checks+")")
+			case checks != "":
+				t.say("", "onedoor doctor looks for it: "+checks)
 			}
 			for _, confirm := range c.Confirm {
 				t.say("confirm", confirm)
