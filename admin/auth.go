@@ -138,10 +138,13 @@ func unauthorized(code, detail string) *Problem {
 const retryAfter = 5 * time.Second
 
 // unavailable is the answer where the database gave none. What it said is for
-// the log.
+// the log. A change may have been made all the same.
 func (a *API) unavailable(ctx context.Context, err error) *Problem {
 	if ctx.Err() == nil {
 		a.Log.Error("admin: the database does not answer", slog.String("error", err.Error()))
 	}
-	return problem(http.StatusServiceUnavailable, "database_unavailable", "The database does not answer; nothing was changed.", "try again; the door's log says why").after(retryAfter)
+	if errors.Is(err, store.ErrFull) {
+		return problem(http.StatusServiceUnavailable, "database_full", "The disk of the database is full; nothing was changed.", "make room, and send the request again").after(retryAfter)
+	}
+	return problem(http.StatusServiceUnavailable, "database_unavailable", "The database does not answer. Whether a change was made is not known.", "send the same request again: PUT, PATCH and an import do no more the second time; the door's log says why").after(retryAfter)
 }

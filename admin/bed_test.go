@@ -117,6 +117,24 @@ func (b *bed) ask(method, path, body string, header ...string) got {
 			r.Host = header[i+1]
 		}
 	}
+	return b.send(r)
+}
+
+// askAs sends a request whose header fields may repeat, or be empty.
+func (b *bed) askAs(method, path, body string, header http.Header) got {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.Header = header
+	r.Header.Set("Authorization", "Bearer "+bootstrap)
+	r.Header.Set("Content-Type", "application/json")
+	return b.send(r)
+}
+
+func (b *bed) send(r *http.Request) got {
+	b.t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		b.t.Fatal(err)

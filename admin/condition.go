@@ -8,10 +8,15 @@ import (
 	"onedoor/store"
 )
 
+// IfMatch binds a change to what was read (RFC 9110 §13.1.1).
+type IfMatch struct {
+	Tags string `header:"If-Match" minLength:"1" pattern:"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$" patternDescription:"* or entity tags in quotes" doc:"Change it only at one of these ETags; * only where it is there." example:"\"17\""`
+}
+
 // Preconditions are those that a change may be bound to (RFC 9110 §13.1).
 type Preconditions struct {
-	IfMatch     string `header:"If-Match" pattern:"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$" patternDescription:"* or entity tags in quotes" doc:"Change it only at one of these ETags; * only where it is there." example:"\"17\""`
-	IfNoneMatch string `header:"If-None-Match" pattern:"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$" patternDescription:"* or entity tags in quotes" doc:"* changes it only where it is not there yet." example:"*"`
+	IfMatch
+	IfNoneMatch string `header:"If-None-Match" minLength:"1" pattern:"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$" patternDescription:"* or entity tags in quotes" doc:"* changes it only where it is not there yet." example:"*"`
 }
 
 // etag is the entity tag of a revision.
@@ -26,13 +31,13 @@ func (c Preconditions) revision(now store.Tenant, there bool) (int64, *Problem) 
 	switch {
 	case c.IfNoneMatch != "" && matches(c.IfNoneMatch, now.Revision, there):
 		return 0, failed("It is there already.")
-	case c.IfMatch == "" && c.IfNoneMatch == "*":
+	case c.Tags == "" && c.IfNoneMatch == "*":
 		return store.MustNotExist, nil
-	case c.IfMatch == "":
+	case c.Tags == "":
 		return 0, nil
 	case !there:
 		return 0, failed("It is not there.")
-	case !matches(c.IfMatch, now.Revision, there):
+	case !matches(c.Tags, now.Revision, there):
 		return 0, failed("It was changed since: its ETag is " + etag(now.Revision) + " now.")
 	}
 	return now.Revision, nil

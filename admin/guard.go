@@ -158,7 +158,8 @@ func (a *API) recover(w *begun, r *http.Request) {
 }
 
 // emptyParameters refuses parameters without a value: huma takes them for absent
-// ones, and "?status=" would list tenants of every status.
+// ones, and "?status=" would list tenants of every status, and an empty If-Match
+// permit every change.
 func emptyParameters(r *http.Request) *Problem {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -168,6 +169,16 @@ func emptyParameters(r *http.Request) *Problem {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if len(values[name]) != 1 || values[name][0] == "" {
 			all = append(all, Mistake{Location: "query." + name, Detail: "has no value, or several: give it one, or leave it out"})
+		}
+	}
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		fields := r.Header.Values(name)
+		if len(fields) == 0 {
+			continue
+		}
+		list := strings.Join(fields, ", ") // RFC 9110 §5.3
+		if r.Header.Set(name, list); strings.Trim(list, ", ") == "" {
+			all = append(all, Mistake{Location: "header." + name, Detail: "has no value: give it one, or leave it out"})
 		}
 	}
 	if len(all) > 0 {

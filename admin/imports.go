@@ -216,7 +216,7 @@ func rowsRefused(err error, lines []int) error {
 }
 
 type exportIn struct {
-	Prefix string `query:"prefix" maxLength:"63" pattern:"^[a-z0-9-]*$" doc:"Those whose label begins so."`
+	Prefix string `query:"prefix" maxLength:"63" pattern:"^[a-z0-9-]+$" doc:"Those whose label begins so."`
 	Status string `query:"status" enum:"active,suspended" doc:"Those of that status."`
 }
 

@@ -125,11 +125,11 @@ func indexOf(t store.Tenant, app string) int {
 
 type deleteSiteIn struct {
 	Sited
-	Preconditions
+	IfMatch
 }
 
 func (a *API) deleteSite(ctx context.Context, in *deleteSiteIn) (*struct{}, error) {
-	t, there, revision, err := a.there(ctx, in.Label, in.Preconditions)
+	t, there, revision, err := a.there(ctx, in.Label, Preconditions{IfMatch: in.IfMatch})
 	switch {
 	case err != nil:
 		return nil, err

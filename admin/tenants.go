@@ -221,7 +221,7 @@ func cursor(text string) string { return base64.RawURLEncoding.EncodeToString([]
 
 type tenantsIn struct {
 	Page
-	Prefix string `query:"prefix" maxLength:"63" pattern:"^[a-z0-9-]*$" doc:"Those whose label begins so."`
+	Prefix string `query:"prefix" maxLength:"63" pattern:"^[a-z0-9-]+$" doc:"Those whose label begins so."`
 	Status string `query:"status" enum:"active,suspended" doc:"Those of that status."`
 }
 
@@ -257,7 +257,7 @@ func (a *API) listTenants(ctx context.Context, in *tenantsIn) (*tenantsOut, erro
 
 type getIn struct {
 	Labelled
-	IfNoneMatch string `header:"If-None-Match" pattern:"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$" patternDescription:"* or entity tags in quotes" doc:"Answer 304 where the tenant is at this ETag still."`
+	IfNoneMatch string `header:"If-None-Match" minLength:"1" pattern:"^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$" patternDescription:"* or entity tags in quotes" doc:"Answer 304 where the tenant is at this ETag still."`
 }
 
 func (a *API) getTenant(ctx context.Context, in *getIn) (*tenantOut, error) {
@@ -318,11 +318,11 @@ func (a *API) write(ctx context.Context, label string, b TenantBody, revision in
 
 type deleteIn struct {
 	Labelled
-	Preconditions
+	IfMatch
 }
 
 func (a *API) deleteTenant(ctx context.Context, in *deleteIn) (*struct{}, error) {
-	_, there, revision, err := a.there(ctx, in.Label, in.Preconditions)
+	_, there, revision, err := a.there(ctx, in.Label, Preconditions{IfMatch: in.IfMatch})
 	switch {
 	case err != nil:
 		return nil, err

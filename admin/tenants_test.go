@@ -92,6 +92,12 @@ func TestAChangeIsBoundToWhatWasRead(t *testing.T) {
 			b.ask(method, "/v1/tenants/acme", body, "If-Match", bad).is(422, "invalid").at("header.If-Match")
 		}
 	}
+	if g := b.askAs("PUT", "/v1/tenants/acme", `{}`, http.Header{"If-Match": {""}}); g.StatusCode != 422 {
+		t.Errorf("an empty If-Match: %s", g.body)
+	}
+	if g := b.askAs("PUT", "/v1/tenants/acme", `{"notes":"1"}`, http.Header{"If-Match": {first, second}}); g.StatusCode != 200 {
+		t.Errorf("If-Match in two fields: %s", g.body)
+	}
 	b.ask("PATCH", "/v1/tenants/acme", `{"notes":"3"}`, "If-Match", first+", "+second).is(200, "")
 	b.ask("DELETE", "/v1/tenants/acme", "", "If-Match", "*").is(204, "")
 
