@@ -25,7 +25,7 @@ type Limits struct {
 	FormSize Size `yaml:"form_size" default:"64KiB" min:"16KiB" max:"1MiB"`
 
 	// BodySize bounds the bodies that are passed to the provider unread (413).
-	BodySize Size `yaml:"body_size" default:"32MiB" min:"64KiB" max:"16GiB"`
+	BodySize Size `yaml:"body_size" default:"64MiB" min:"64KiB" max:"16GiB"`
 
 	// HeaderTimeout is how long a request's header may take from its first
 	// octet; on a new connection from its beginning.
@@ -54,7 +54,7 @@ type Limits struct {
 	ProviderRequests int `yaml:"provider_requests" default:"512" min:"1" max:"100000"`
 
 	// ProviderTimeout is how long the provider may take to begin an answer
-	// (504).
+	// (504). The provider inside keeps the time that it was started with.
 	ProviderTimeout time.Duration `yaml:"provider_timeout" default:"1m" min:"1s" max:"10m"`
 }
 

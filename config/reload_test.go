@@ -181,7 +181,7 @@ func TestSecretsMayComeFromTheEnvironment(t *testing.T) {
 
 func TestLimitsHaveUnitsAndBounds(t *testing.T) {
 	c := mustParse(t, small)
-	if l := c.Limits; l.Connections != 16384 || l.HeaderSize != 64<<10 || l.BodySize != 32<<20 || l.ProviderRequests != 512 {
+	if l := c.Limits; l.Connections != 16384 || l.HeaderSize != 64<<10 || l.BodySize != 64<<20 || l.ProviderRequests != 512 {
 		t.Errorf("defaults %+v", l)
 	}
 	c = mustParse(t, small+"limits: {connections: 100, header_size: 8192, body_size: 2GiB, url_length: 4KiB}\n")

@@ -22,7 +22,7 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *request, iss []*upstream.I
 		g.methodNotAllowed(w, r, "GET, POST")
 		return
 	}
-	f, bad := readForm(w, r)
+	f, bad := g.readForm(w, r)
 	if bad != nil {
 		g.refuse(w, r, status(bad), page.BadRequest, bad)
 		return

@@ -30,6 +30,7 @@ type bed struct {
 	door    *door
 	cookies map[string]string
 	states  memory
+	limits  Limits
 	observe func(*Event)
 
 	metadata string // of the provider, on PKCE
@@ -94,7 +95,7 @@ func (b *bed) build() {
 		directory: &tenant.Directory{Apps: b.apps, Registry: b.registry(), Reserved: []string{"auth", "www"}, Door: []string{vectorIssuer}},
 		gateway: func(o *Options) {
 			o.Ring, o.LoginTTL, o.CodeTTL, o.Now = b.ring, time.Hour, 2*time.Minute, now
-			o.States, o.Observe = &b.states, b.observe
+			o.States, o.Observe, o.Limits = &b.states, b.observe, b.limits
 		},
 	})
 }

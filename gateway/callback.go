@@ -72,7 +72,7 @@ func (g *Gateway) comeBack(w http.ResponseWriter, r *request, by way) (b returne
 		g.notReady(w, r, err)
 		return b, false
 	}
-	f, bad := readForm(w, r)
+	f, bad := g.readForm(w, r)
 	if bad == nil && f.params.Repeated() != "" {
 		bad = repeated(f.params.Repeated())
 	}

@@ -37,6 +37,7 @@ type door struct {
 	tls      bool
 	log      *logBuffer
 	peers    *peerListener
+	all      *Connections
 }
 
 // setup says what a test's door is like. Zero values are sensible.
@@ -50,6 +51,8 @@ type setup struct {
 	unready   bool // do not wait for the metadata
 	options   func(*upstream.Options)
 	gateway   func(*Options)
+
+	connections int // at one time; 0 for very many
 }
 
 const testOrigin = "https://auth.example.com"
@@ -95,14 +98,19 @@ func openDoor(t testing.TB, s setup) *door {
 	}
 	d.addr = ln.Addr().String()
 	d.peers = &peerListener{Listener: ln}
-	d.server = NewServer(d.gateway.Handler(&s.listener), log)
+	d.server = NewServer(d.gateway.Handler(&s.listener), log, g.Limits)
+	if s.connections == 0 {
+		s.connections = 1 << 20
+	}
+	d.all = NewConnections(s.connections, g.Limits)
+	socket := d.all.Bound(d.server, d.peers)
 	served := make(chan error, 1)
 	go func() {
 		if s.listener.TLS {
 			d.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
-			served <- d.server.ServeTLS(d.peers, "", "")
+			served <- d.server.ServeTLS(socket, "", "")
 		} else {
-			served <- d.server.Serve(d.peers)
+			served <- d.server.Serve(socket)
 		}
 	}()
 	t.Cleanup(func() {

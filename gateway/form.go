@@ -15,12 +15,6 @@ import (
 	"onedoor/upstream"
 )
 
-// maxBody bounds the bodies that we read, in octets (THREATS T-29).
-const maxBody = 64 << 10
-
-// formTimeout bounds how long such a body may take. A variable for tests.
-var formTimeout = 20 * time.Second
-
 // form is the parameters of a request, and its body as it came, for the
 // requests that we read and then do not change.
 type form struct {
@@ -39,13 +33,14 @@ func setBody(r *request, body string) {
 	r.Body = io.NopCloser(strings.NewReader(body))
 	r.ContentLength = int64(len(body))
 	r.TransferEncoding = nil
+	r.read = true
 	r.Header.Del("Content-Length")
 }
 
 // readForm reads the parameters of a GET from its query, and of a POST from its
 // body. A POST with a query is refused: of two places for one parameter, the
 // provider might read the other (THREATS T-18; RFC 6749 §2.3.1, §3.2).
-func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
+func (g *Gateway) readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 	if r.Method != http.MethodPost {
 		if r.ContentLength != 0 { // no browser sends one; some frameworks read it (RFC 9110 §9.3.1)
 			return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.body", Description: "a GET has no body"}
@@ -70,13 +65,13 @@ func readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
 	}
 	// Whoever sends an octet a minute holds us no longer than this.
 	until := http.NewResponseController(w)
-	_ = until.SetReadDeadline(time.Now().Add(formTimeout)) // tests' recorders have none
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = until.SetReadDeadline(time.Now().Add(g.Limits.FormTimeout)) // tests' recorders have none
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(g.Limits.FormSize)))
 	if err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			return nil, &oidc.Error{
 				Status: http.StatusRequestEntityTooLarge, Code: oidc.InvalidRequest, Rule: "form.size",
-				Description: "the body is larger than 64 KiB",
+				Description: "the body is too large",
 			}
 		}
 		w.Header()["Connection"] = []string{"close"} // the rest of it would be waited for

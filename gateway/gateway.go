@@ -35,7 +35,8 @@ type Options struct {
 	States       States        // for states that are too long to travel; nil refuses them
 	LoginTTL     time.Duration // how long a person may take to log in
 	CodeTTL      time.Duration // how long an app may take to redeem the code
-	Exposed      []string      // private paths of the provider that are open all the same
+	Limits       Limits
+	Exposed      []string // private paths of the provider that are open all the same
 	Log          *slog.Logger
 	Now          func() time.Time
 
@@ -69,6 +70,7 @@ func New(o Options) *Gateway {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Limits = o.Limits.withDefaults()
 	return &Gateway{Options: o, longStates: rate.NewLimiter(longStatesEachSecond, longStatesAtOnce), secure: trustsCookies(o.PublicOrigin)}
 }
 
@@ -90,6 +92,7 @@ type request struct {
 	route               string // for the log
 	endpoint            upstream.Endpoint
 
+	read    bool // the body was read, and is there as a whole
 	ownCORS bool // the door has said which scripts may read the answer
 	event   Event
 
@@ -107,6 +110,9 @@ func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
 			id [1]string
 		}{request{Request: hr, id: newID(), log: g.Log}, recorder{ResponseWriter: w}, [1]string{}}
 		r, seen := &visit.request, &visit.recorder
+		if hr.ProtoMajor == 2 {
+			seen.ResponseWriter = stream{w, g.Limits.WriteTimeout}
+		}
 		r.event.Time = g.Now()
 		if g.InFlight != nil {
 			g.InFlight.Add(1)
@@ -115,7 +121,7 @@ func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
 		defer g.finish(seen, r)
 		visit.id[0] = r.id
 		w.Header()["X-Request-Id"] = visit.id[:]
-		if err := r.readTarget(); err != nil {
+		if err := r.readTarget(g.Limits.URLLength); err != nil {
 			g.refuseTarget(seen, r, err)
 			return
 		}

@@ -21,7 +21,7 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		g.methodNotAllowed(w, r, "GET, POST")
 		return
 	}
-	f, bad := readForm(w, r)
+	f, bad := g.readForm(w, r)
 	if bad != nil {
 		g.refuse(w, r, status(bad), page.LogoutRefused, bad)
 		return

@@ -16,6 +16,9 @@ import (
 // requestURN begins every request_uri that we hand out (RFC 9126 §2.2).
 const requestURN = "urn:ietf:params:oauth:request_uri:"
 
+// maxAnswer bounds the answers of the provider that we read, in octets.
+const maxAnswer = 64 << 10
+
 // pushed takes a pushed authorization request (RFC 9126 §2.1): the same checks
 // as in front, answered in JSON, and the same rewriting. The request_uri of the
 // answer is sealed, with the client and the transaction in it: a handle that
@@ -72,7 +75,7 @@ func (g *Gateway) sealRequestURI(resp *http.Response, issuer *upstream.Issuer, t
 	if resp.StatusCode != http.StatusCreated {
 		return nil // an error of the provider passes as it is
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close()
 	if err != nil {
 		return err

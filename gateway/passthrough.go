@@ -25,10 +25,26 @@ func (g *Gateway) pass(w http.ResponseWriter, r *request) {
 		// "h2c" would open a tunnel in which we see no request any more.
 		r.Header.Del("Upgrade")
 	}
+	if r.ContentLength > g.Limits.BodySize {
+		g.refuse(w, r, http.StatusRequestEntityTooLarge, page.TooLarge, errTooLarge)
+		return
+	}
+	wait := &turn{provider: g.Provider}
+	defer wait.end()
 	var sent *readBody
-	if r.Body != nil && r.Body != http.NoBody {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody:
+	case r.read:
 		sent = &readBody{ReadCloser: r.Body}
+	default:
+		sent = g.streamed(w, r, wait)
+	}
+	if sent != nil {
 		r.Body = sent
+	}
+	if (sent == nil || sent.wait == nil) && !wait.begin() {
+		g.busy(w, r)
+		return
 	}
 	own := maps.Clone(w.Header())
 	if g.Observe != nil {
@@ -42,10 +58,12 @@ func (g *Gateway) pass(w http.ResponseWriter, r *request) {
 		BufferPool: buffers,
 		ErrorLog:   quiet,
 		ModifyResponse: func(resp *http.Response) error {
+			wait.end()
 			maps.Copy(w.Header(), own) // each interim answer (1xx) empties it
 			return g.receive(w, r, resp)
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			wait.end()
 			maps.Copy(w.Header(), own)
 			if sent != nil && sent.err != nil {
 				err = sent.err
@@ -121,6 +139,11 @@ func (g *Gateway) failed(w http.ResponseWriter, r *request, err error, theirs bo
 	var timeout net.Error
 	var large *http.MaxBytesError
 	switch {
+	case theirs && errors.As(err, &timeout) && timeout.Timeout(): // nothing came any more; net/http takes the caller for gone
+		w.Header()["Connection"] = []string{"close"}
+		g.refuse(w, r, http.StatusRequestTimeout, page.BadRequest, rule{"body.slow", "", "the next octets of a body within limits.read_timeout"})
+	case errors.Is(err, errBusy):
+		g.busy(w, r)
 	case r.Context().Err() != nil:
 		r.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelDebug, "caller has gone", slog.String("request_id", r.id))
 		if rec, ok := w.(*recorder); ok && rec.status == 0 {
@@ -136,22 +159,6 @@ func (g *Gateway) failed(w http.ResponseWriter, r *request, err error, theirs bo
 	default:
 		g.refuse(w, r, http.StatusBadGateway, page.ProviderUnavailable, err)
 	}
-}
-
-// readBody remembers why a request's body could not be read, so that a caller's
-// mistake is not taken for the provider's.
-type readBody struct {
-	io.ReadCloser
-	err error
-}
-
-// Read implements io.Reader.
-func (b *readBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
-		b.err = err
-	}
-	return n, err
 }
 
 // bufferPool lends the buffers in which bodies are copied.

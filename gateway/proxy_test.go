@@ -337,6 +337,7 @@ func TestBeforeTheMetadataIsThereNothingIsPassed(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	const maxTarget, maxHeader = 16 << 10, 64 << 10
 	d := openDoor(t, setup{upstream: behind(func(http.ResponseWriter, *http.Request) {})})
 	if a := d.get("auth.example.com", "/?"+strings.Repeat("a", maxTarget)); a.status != 414 {
 		t.Errorf("a long target: %d", a.status)

@@ -56,10 +56,9 @@ func TestFormsAreReadInEveryCharsetThatKeepsASCII(t *testing.T) {
 }
 
 func TestAFormThatDoesNotComeIsNotWaitedFor(t *testing.T) {
-	before := formTimeout
-	formTimeout = 50 * time.Millisecond
-	t.Cleanup(func() { formTimeout = before })
 	b := newAuthorizeBed(t, nil)
+	b.limits.FormTimeout = 50 * time.Millisecond
+	b.build()
 	c := b.door.dial("")
 	defer c.Close()
 	fmt.Fprint(c, "POST /token HTTP/1.1\r\nHost: auth.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 60000\r\n\r\ngrant")
@@ -74,17 +73,16 @@ func TestAFormThatDoesNotComeIsNotWaitedFor(t *testing.T) {
 
 // TestConnectionsOutliveAFormThatCame: the limit is the form's alone.
 func TestConnectionsOutliveAFormThatCame(t *testing.T) {
-	before := formTimeout
-	formTimeout = 50 * time.Millisecond
-	t.Cleanup(func() { formTimeout = before })
 	b := newAuthorizeBed(t, nil)
+	b.limits.FormTimeout = 50 * time.Millisecond
+	b.build()
 	c := b.door.dial("")
 	defer c.Close()
 	in := bufio.NewReader(c)
 	began := time.Now()
 	for i := range 2 {
 		if i > 0 {
-			until(t, "the form's time to be over", func() bool { return time.Since(began) > 2*formTimeout })
+			until(t, "the form's time to be over", func() bool { return time.Since(began) > 2*b.limits.FormTimeout })
 		}
 		fmt.Fprint(c, "POST /token HTTP/1.1\r\nHost: auth.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 18\r\n\r\nclient_id=stranger")
 		resp, err := http.ReadResponse(in, nil)

@@ -164,7 +164,7 @@ func (s *stepBed) request(method, path, query string, header http.Header) *reque
 // authorize does what Gateway.authorize does before it lets the request pass.
 func (s *stepBed) authorize(i int) string {
 	r := s.request(http.MethodGet, "/authorize", s.authorizations[i], nil)
-	f, bad := readForm(&s.w, r)
+	f, bad := s.g.readForm(&s.w, r)
 	if bad != nil {
 		return ""
 	}

@@ -10,20 +10,16 @@ import (
 	"onedoor/upstream"
 )
 
-// maxTarget bounds the request target, in octets. Real ones end below 8 KB:
-// many servers before and behind us accept no more.
-const maxTarget = 16 << 10
-
-var errTooLong = errors.New("target.length: the request target is longer than 16 KB")
+var errTooLong = errors.New("target.length: the request target is longer than limits.url_length")
 
 // readTarget takes the request target apart as it stood on the wire.
 //
 // What RFC 3986 §2 does not let stand in a path is refused: servers behind us
 // differ in how they read it. A query only loses what would change the request
 // line or a header.
-func (r *request) readTarget() error {
+func (r *request) readTarget(maxLength int) error {
 	t := r.RequestURI
-	if len(t) > maxTarget {
+	if len(t) > maxLength {
 		return errTooLong
 	}
 	if r.Method == http.MethodConnect || t == "*" {

@@ -15,7 +15,7 @@ func FuzzTarget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, target string) {
 		r := &request{Request: &http.Request{Method: http.MethodGet, RequestURI: target}}
-		if r.readTarget() != nil {
+		if r.readTarget(16<<10) != nil {
 			return
 		}
 		if !strings.HasPrefix(r.path, "/") || strings.HasPrefix(r.path, "//") || (r.query != "" && r.query[0] != '?') {

@@ -51,7 +51,7 @@ func (g *Gateway) token(w http.ResponseWriter, r *request, iss []*upstream.Issue
 // backChannel reads a request of a client that authenticates itself. app is nil
 // for clients that are none of ours, and for apps in relay mode.
 func (g *Gateway) backChannel(w http.ResponseWriter, r *request, iss []*upstream.Issuer) (*form, *tenant.App, *upstream.Issuer, *oidc.Error) {
-	f, bad := readForm(w, r)
+	f, bad := g.readForm(w, r)
 	if bad != nil {
 		return nil, nil, nil, bad
 	}

@@ -19,7 +19,13 @@ import (
 func newTransport(o Options, inside *pipe) (*http.Transport, error) {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
-		DialContext:           dialer.DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &unread{Conn: c, timeout: o.AnswerTimeout}, nil
+		},
 		TLSHandshakeTimeout:   5 * time.Second,
 		ResponseHeaderTimeout: o.AnswerTimeout,
 		ExpectContinueTimeout: time.Second,
@@ -49,6 +55,27 @@ func newTransport(o Options, inside *pipe) (*http.Transport, error) {
 		t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	return t, nil
+}
+
+// unread is a connection to a provider that may stop reading: then its requests
+// end, as where it does not answer. (The transport waits for the answer only
+// when it has sent all of the request.)
+type unread struct {
+	net.Conn
+	timeout time.Duration
+	mu      sync.Mutex
+	until   time.Time
+}
+
+// Write implements net.Conn.
+func (c *unread) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	if now := time.Now(); c.until.Sub(now) < c.timeout-c.timeout/4 { // a timer for each write would cost more than most
+		c.until = now.Add(c.timeout)
+		_ = c.SetWriteDeadline(c.until) // of a connection that is closed
+	}
+	c.mu.Unlock()
+	return c.Conn.Write(b)
 }
 
 // Address makes r, in place, a request to the provider: the URL's scheme and

@@ -46,6 +46,10 @@ type Options struct {
 	// Default 60s.
 	AnswerTimeout time.Duration
 
+	// Waiting is how many requests may wait for an answer at one time. Default
+	// 512. SetWaiting changes it.
+	Waiting int
+
 	// Before is the Provider that this one takes the place of. Of a provider at
 	// the same URL, the documents that it has are used until they are fetched
 	// again.
@@ -129,6 +133,8 @@ type Provider struct {
 	public    authority
 	templates []template
 	realms    realms
+	waiting   atomic.Int64
+	room      atomic.Int64
 }
 
 // New makes a Provider; it makes no request.
@@ -143,6 +149,7 @@ func New(o Options) (*Provider, error) {
 	o.Retry = orDefault(o.Retry, 200*time.Millisecond)
 	o.AnswerTimeout = orDefault(o.AnswerTimeout, time.Minute)
 	p := &Provider{o: o, base: o.URL, templates: templates(o.Issuers), realms: realms{known: map[string]*realm{}}}
+	p.SetWaiting(o.Waiting)
 	var err error
 	if p.public, err = newAuthority(o.PublicOrigin); err != nil {
 		return nil, err
@@ -333,6 +340,27 @@ func (p *Provider) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// SetWaiting changes how many requests may wait for an answer at one time.
+func (p *Provider) SetWaiting(n int) {
+	if n <= 0 {
+		n = 512
+	}
+	p.room.Store(int64(n))
+}
+
+// Wait says whether one more request may wait for an answer. Where it says yes,
+// Done is to be called when the answer has begun.
+func (p *Provider) Wait() bool {
+	if p.waiting.Add(1) > p.room.Load() {
+		p.waiting.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Done ends what Wait began.
+func (p *Provider) Done() { p.waiting.Add(-1) }
 
 // Fetch fetches the metadata of all issuers once, and says why one is not there.
 func (p *Provider) Fetch(ctx context.Context) error {

@@ -42,7 +42,8 @@ func (d *door) operate(cfg *config.Config, socket net.Listener) error {
 		Token: func() string { return string(d.current.Load().cfg.Admin.Token) },
 		Hosts: adminHosts(cfg.Admin), Rate: float64(cfg.Admin.Rate),
 	})
-	s := &server{Server: gateway.NewServer(api, d.log), socket: socket, listener: -1}
+	s := &server{Server: gateway.NewServer(api, d.log, limitsOf(cfg)), listener: -1}
+	s.socket = gateway.NewConnections(operators, limitsOf(cfg)).Bound(s.Server, socket)
 	if t := cfg.Admin.TLS; t != nil {
 		var err error
 		if s.certificate, err = newCertificate(t.CertFile, t.KeyFile, d.log); err != nil {

@@ -45,7 +45,7 @@ func (d *door) configure(ctx context.Context, cfg *config.Config, before *config
 	c.uses = newUses(c.provided.uses.drop)
 	c.gateway = gateway.New(gateway.Options{
 		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.keys.Ring, States: d.db,
-		LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
+		Limits: limitsOf(cfg), LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
 		Ready: d.tenants.Loaded, Log: d.log, Now: d.now, Observe: d.observe, InFlight: &d.inFlight,
 	})
 	for _, l := range cfg.Listeners {
@@ -74,12 +74,16 @@ type provided struct {
 type providerSpec struct {
 	origin, url, issuers, kind, authorities string
 	embedded                                bool
+	timeout                                 time.Duration
 }
 
 func providerSpecOf(cfg *config.Config) (s providerSpec, err error) {
 	s = providerSpec{
 		origin: cfg.PublicURL, url: cfg.Provider.Upstream, issuers: strings.Join(cfg.Provider.Issuers, " "),
 		kind: cfg.Provider.Kind, embedded: cfg.Provider.Embedded != nil,
+	}
+	if !s.embedded { // the provider inside stays as it was begun
+		s.timeout = cfg.Limits.ProviderTimeout
 	}
 	if cfg.Provider.CAFile != "" {
 		var pem []byte
@@ -102,6 +106,7 @@ func (d *door) provide(ctx context.Context, cfg *config.Config, before *configur
 	options := upstream.Options{
 		PublicOrigin: cfg.PublicURL, Issuers: cfg.Provider.Issuers, Kind: upstream.Kind(cfg.Provider.Kind),
 		CAFile: cfg.Provider.CAFile, Log: d.log, Now: d.now, Tenant: d.active,
+		AnswerTimeout: cfg.Limits.ProviderTimeout, Waiting: cfg.Limits.ProviderRequests,
 	}
 	if before != nil {
 		options.Before = before.provided.Provider

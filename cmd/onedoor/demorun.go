@@ -108,7 +108,7 @@ func startDemo(ctx context.Context, o demoOptions) (d *runningDemo, err error) {
 	}
 	d.later(func() error { sites.Close(); return nil })
 	for _, l := range public {
-		house.servers = append(house.servers, &server{Server: gateway.NewServer(sites, log), socket: l})
+		house.servers = append(house.servers, &server{Server: gateway.NewServer(sites, log, gateway.Limits{}), socket: l})
 	}
 	if err := house.add(1, internal); err != nil {
 		return d, err

@@ -48,9 +48,10 @@ type door struct {
 
 	tenants *registry.Registry
 
-	current atomic.Pointer[configured]
-	servers []*server
-	tasks   []func(context.Context) error
+	current     atomic.Pointer[configured]
+	connections *gateway.Connections
+	servers     []*server
+	tasks       []func(context.Context) error
 
 	group     *errgroup.Group // of all that runs
 	answering context.Context // ends when the last request in flight has its answer
@@ -80,7 +81,8 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	if o.now == nil {
 		o.now = time.Now
 	}
-	d := &door{doorOptions: o, log: log, db: db}
+	d := &door{doorOptions: o, log: log, db: db, connections: gateway.NewConnections(cfg.Limits.Connections, limitsOf(cfg))}
+	warnOfFiles(cfg.Limits, openFiles(), log)
 	var err error
 	times := func() keyTimes { return keyTimesOf(d.current.Load().cfg) }
 	if d.keys, err = openKeyring(ctx, db, log, times, o.now); err != nil {
@@ -94,6 +96,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	if err := d.look(cfg); err != nil {
 		return nil, found(err, "")
 	}
+	d.onReload(d.meter.Reloaded)
 	d.checkDomains(cfg)
 	d.background(func(ctx context.Context) error {
 		db.PruneUntil(ctx, log)
@@ -137,7 +140,8 @@ func (d *door) handler(listener int) http.Handler {
 // add makes a listener of the configuration part of the door.
 func (d *door) add(listener int, socket net.Listener) error {
 	l := d.current.Load().cfg.Listeners[listener]
-	s := &server{Server: gateway.NewServer(d.handler(listener), d.log), socket: socket, listener: listener}
+	s := &server{Server: gateway.NewServer(d.handler(listener), d.log, limitsOf(d.current.Load().cfg)), listener: listener}
+	s.socket = d.connections.Bound(s.Server, socket)
 	if l.TLS != nil {
 		if l.TLS.ACME != nil {
 			return found(errors.New("listeners: tls.acme is not served yet"), "give cert_file and key_file")

@@ -116,6 +116,7 @@ func (d *door) swap(next *configured, pairs map[*server]pair) {
 	if d.draining {
 		next.gateway.Drain()
 	}
+	next.provided.SetWaiting(next.cfg.Limits.ProviderRequests)
 	d.current.Swap(next).uses.drop()
 }
 
