@@ -56,7 +56,8 @@ type Journal struct {
 
 	mu      sync.Mutex
 	waiting []gateway.Event
-	full    chan struct{} // there is a batch
+	spare   []gateway.Event // the memory of those that were written, to be used again
+	full    chan struct{}   // there is a batch
 
 	written, dropped, thinned atomic.Int64
 	failing                   bool // for Run alone
@@ -123,6 +124,9 @@ func (j *Journal) Observe(e *gateway.Event) {
 		j.dropped.Add(1)
 		return
 	}
+	if j.waiting == nil {
+		j.waiting, j.spare = j.spare, nil
+	}
 	j.waiting = append(j.waiting, *e)
 	if len(j.waiting) == batch {
 		select {
@@ -181,12 +185,16 @@ func (j *Journal) write(ctx context.Context) {
 	}
 	err := j.Store.AddLegs(ctx, legs)
 	j.tell(err)
-	if err == nil {
-		j.written.Add(int64(len(legs)))
-		return
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err == nil {
+		j.written.Add(int64(len(legs)))
+		if cap(events) <= 2*batch {
+			clear(events)
+			j.spare = events[:0]
+		}
+		return
+	}
 	room := maxWaiting - len(j.waiting)
 	kept := events[max(0, len(events)-room):] // the newest
 	j.dropped.Add(int64(len(events) - len(kept)))

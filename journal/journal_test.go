@@ -425,3 +425,17 @@ func (l *lines) count(text string) int {
 	defer l.mu.Unlock()
 	return strings.Count(l.b.String(), text)
 }
+
+// Taking a leg down is on every login's way.
+func BenchmarkObserve(b *testing.B) {
+	j := New(Options{Store: nothing{}})
+	e := &gateway.Event{Leg: gateway.LegCallback, Login: gateway.LoginID{1}, Status: 303, Request: "r"}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		e.Time = time.Unix(int64(i), 0)
+		j.Observe(e)
+		if len(j.waiting) == batch { // what Run does beside it
+			j.waiting, j.spare = nil, j.waiting[:0]
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -167,7 +168,7 @@ func (t *Tracer) leg(e *gateway.Event, id gateway.LoginID) *trace.Span {
 		if why == "" {
 			why = e.ProviderError
 		}
-		s.Attributes = append(s.Attributes, text("error.type", orOther(why)))
+		s.Attributes = append(s.Attributes, text("error.type", errorType(why, e.Status)))
 		s.Status = &trace.Status{Code: trace.Status_STATUS_CODE_ERROR, Message: why}
 	}
 	return s
@@ -188,7 +189,7 @@ func (t *Tracer) call(e *gateway.Event, leg *trace.Span) *trace.Span {
 		if why == "" {
 			why = e.Rule
 		}
-		s.Attributes = append(s.Attributes, text("error.type", orOther(why)))
+		s.Attributes = append(s.Attributes, text("error.type", errorType(why, e.ProviderStatus)))
 		s.Status = &trace.Status{Code: trace.Status_STATUS_CODE_ERROR, Message: why}
 	}
 	return s
@@ -204,11 +205,13 @@ func method(m string) string {
 	return "_OTHER"
 }
 
-func orOther(why string) string {
-	if why == "" {
-		return "_OTHER"
+// errorType is what went wrong in one word: a rule, an OAuth error code, or the
+// status of the answer.
+func errorType(why string, status int) string {
+	if why != "" {
+		return why
 	}
-	return why
+	return strconv.Itoa(status)
 }
 
 func newSpanID() []byte {
