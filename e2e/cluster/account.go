@@ -45,7 +45,7 @@ func (c *cluster) account() {
 	fmt.Fprintf(&b, "cluster: %d replicas on one PostgreSQL, %v, seed %d\n", len(c.replicas), time.Since(c.began).Round(time.Second), c.Seed)
 	fmt.Fprintf(&b, "\nwhat happened\n  %s\n\n", strings.Join(c.happened, "\n  "))
 	for _, f := range c.fleets {
-		b.WriteString(f.crowd.ledger.table(said.rules) + "\n")
+		b.WriteString(f.crowd.ledger.table(c.began, said.rules) + "\n")
 		c.findings = append(c.findings, f.crowd.ledger.complain(f.name, said, f.crowd.kills)...)
 	}
 	b.WriteString("changes of tenants\n")

@@ -118,6 +118,12 @@ func Run(s lab.Scope, o Options) {
 	c.spread = &propagation{disturbed: c.disturbed}
 	c.build()
 	c.began = time.Now()
+	accounted := false
+	defer func() {
+		if !accounted { // something ended the test
+			s.Logf("until then:\n  %s", strings.Join(c.happened, "\n  "))
+		}
+	}()
 	c.live()
 	c.settle()
 	for _, r := range c.replicas { // so that their logs are whole; and before the database, which waits for them
@@ -125,6 +131,7 @@ func Run(s lab.Scope, o Options) {
 			c.wrong("%s ended with %v", r.name, err)
 		}
 	}
+	accounted = true
 	c.account()
 }
 

@@ -121,22 +121,25 @@ func (l *ledger) of(o outcome) (all []*entry) {
 	return all
 }
 
-// longestGap is the longest time in which no login was finished.
-func (l *ledger) longestGap() (gap time.Duration) {
+// longestGap is the longest time in which no login was finished, and when it
+// ended.
+func (l *ledger) longestGap() (gap time.Duration, until time.Time) {
 	var ends []time.Time
 	for _, e := range l.of(finished) {
 		ends = append(ends, e.ended)
 	}
 	slices.SortFunc(ends, time.Time.Compare)
 	for i := 1; i < len(ends); i++ {
-		gap = max(gap, ends[i].Sub(ends[i-1]))
+		if d := ends[i].Sub(ends[i-1]); d > gap {
+			gap, until = d, ends[i]
+		}
 	}
-	return gap
+	return gap, until
 }
 
-// table is the account of the front. rules names the rule of a refusal by its
-// reference.
-func (l *ledger) table(rules map[string]string) string {
+// table is the account of the front since it began. rules names the rule of a
+// refusal by its reference.
+func (l *ledger) table(began time.Time, rules map[string]string) string {
 	l.mu.Lock()
 	entries, begun, open := slices.Clone(l.entries), l.begun, len(l.open)
 	l.mu.Unlock()
@@ -205,7 +208,8 @@ func (l *ledger) table(rules map[string]string) string {
 	row("logins that each replica had a part in", byReplica)
 	if len(took) > 0 {
 		row("time of a finished login: median, longest", fmt.Sprintf("%.2f s, %.2f s", took[len(took)/2].Seconds(), took[len(took)-1].Seconds()))
-		row("longest time without a finished login", fmt.Sprintf("%.2f s", l.longestGap().Seconds()))
+		gap, until := l.longestGap()
+		row("longest time without a finished login", fmt.Sprintf("%.2f s, until %.2f s", gap.Seconds(), until.Sub(began).Seconds()))
 		row("longest answer, with all its tries", fmt.Sprintf("%.2f s (%s)", slowest.slowest.Seconds(), slowest.slowestLeg))
 	}
 	return b.String()

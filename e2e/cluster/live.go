@@ -106,7 +106,13 @@ func (c *cluster) comeAndGo(ctx context.Context, number int, rng *rand.Rand) {
 			if step == "added" {
 				c.pool.add(name) // people come a moment too early, too
 			}
-			if err := c.step(always, step, name); err != nil {
+			err := error(nil)
+			if step == "suspended" {
+				err = c.suspendUnderWay(always, number, name)
+			} else {
+				err = c.step(always, step, name)
+			}
+			if err != nil {
 				c.wrong("%v", err)
 				return
 			}
