@@ -9,6 +9,7 @@ package explain
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Answer is what one line means.
@@ -109,8 +110,17 @@ func recognise(l line) []match {
 		least = min(least, m.wraps)
 	}
 	found = slices.DeleteFunc(found, func(m match) bool { return m.wraps > least })
+	found = slices.DeleteFunc(found, func(m match) bool {
+		return slices.ContainsFunc(found, func(other match) bool { return m.within(other) })
+	})
 	slices.SortStableFunc(found, func(a, b match) int { return cmp.Compare(b.says.weight(), a.says.weight()) })
 	return found[:min(len(found), maxAnswers)]
+}
+
+// within tells whether another match's message holds this one's.
+func (m match) within(other match) bool {
+	mine, others := m.says.pattern().anchor, other.says.pattern()
+	return other.entry != m.entry && len(m.says.pattern().names) == 0 && m.says.weight() < others.weight && strings.Contains(strings.ToLower(others.heading), mine)
 }
 
 // match finds the longest of the entry's messages in a line, of those that may

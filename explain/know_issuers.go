@@ -46,6 +46,7 @@ var issuers = []entry{
 			{by: "coreos/go-oidc before 3.0", text: `oidc: id token issued by a different provider, expected "{want}", got "{got}"`, seen: Thread},
 			{by: "Spring Security", text: "The iss claim is not valid", seen: Documentation},
 			{by: "Nimbus: Spring Security, Quarkus and other Java programs", text: "Unexpected JWT issuer: {got}", seen: Source},
+			{by: "Nimbus: Spring Security, Quarkus and other Java programs", text: "Unexpected JWT issuer", seen: Source},
 			{by: "keycloak-connect", text: "invalid token (wrong ISS)", seen: Thread},
 			{by: "jsonwebtoken (Rust): agentgateway", text: "InvalidIssuer", seen: Thread},
 			{by: "jsonwebtoken (Node.js)", text: "jwt issuer invalid. expected: {want}", seen: Source},

@@ -99,10 +99,12 @@ var network = []entry{
 	{
 		id: "refused-nameless", title: "a connection was refused, and the message does not say where",
 		says: []says{
+			{by: nodeApps, text: "ECONNREFUSED", seen: Live},
 			{by: python, text: "[Errno 111] Connection refused", seen: Live},
 			{by: java, text: "java.net.ConnectException: Connection refused", seen: Thread},
 			{by: "Ruby: omniauth", text: "Failed to open TCP connection to {host}:{port} (Connection refused", seen: Thread},
 		},
+		wraps: hints,
 		means: "The address that the app asked exists, and no program listens on that port. The message hides which address it was.",
 		causes: []cause{itself, {
 			what:    "The address is right, and the port or the time is wrong: a published port used inside, or a provider that is not up yet.",
