@@ -27,7 +27,6 @@ func (d *door) look(cfg *config.Config) error {
 	version := thisBuild().Version
 	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Registry: d.tenants, Now: d.now})
 	d.meter.Loaded()
-	d.onReload(d.meter.Reloaded)
 	if cfg.Traces.Keep > 0 {
 		d.record(cfg.Traces)
 	}

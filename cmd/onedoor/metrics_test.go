@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -40,6 +41,9 @@ func scrape(t *testing.T) (names []string, text string) {
 	}
 	t.Cleanup(func() { _ = d.close() })
 	d.meter.Certificate(":443", time.Now)
+	for _, told := range d.told { // as a reload that went wrong does
+		told(errors.New("a mistake"))
+	}
 	w := httptest.NewRecorder()
 	d.meter.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return d.meter.Names(), w.Body.String()
@@ -81,6 +85,12 @@ func TestDashboardAlertsAndPageNameTheMetricsThereAre(t *testing.T) {
 		if !slices.Contains(page, name) {
 			t.Errorf("docs/deploy/metrics.md does not have %s", name)
 		}
+	}
+}
+
+func TestAConfigurationThatIsRefusedIsCounted(t *testing.T) {
+	if _, text := scrape(t); !strings.Contains(text, `onedoor_configuration_reloads_total{outcome="refused"} 1`) {
+		t.Error("nobody counts reloads")
 	}
 }
 
