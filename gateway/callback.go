@@ -39,7 +39,7 @@ func (g *Gateway) callback(w http.ResponseWriter, r *request) {
 		return
 	}
 	if bad := g.recall(r, b.issuer, &b.transaction); bad != nil {
-		g.refuseAndReturn(w, r, page.LoginExpired, b.to, bad)
+		g.refuseKept(w, r, page.LoginExpired, b.to, bad)
 		return
 	}
 	g.unbind(w, &b.transaction)

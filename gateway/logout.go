@@ -134,7 +134,7 @@ func (g *Gateway) loggedOut(w http.ResponseWriter, r *request) {
 		return
 	}
 	if bad := g.recall(r, b.issuer, &b.transaction); bad != nil {
-		g.refuseAndReturn(w, r, page.LogoutRefused, b.to, bad)
+		g.refuseKept(w, r, page.LogoutRefused, b.to, bad)
 		return
 	}
 	ps := b.params.Without("state")

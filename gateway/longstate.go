@@ -27,11 +27,16 @@ const (
 	longStatesAtOnce     = 100
 )
 
-// States keeps long states for the time of a login. The store does.
+// States keeps long states for the time of a login. The store does. Of what is
+// not kept any more KeptState says ErrNotKept; any other error is one that may
+// pass.
 type States interface {
 	KeepState(ctx context.Context, handle, value string, expiresAt int64) error
 	KeptState(ctx context.Context, handle string) (string, error)
 }
+
+// ErrNotKept says that a state is not kept, or not any more.
+var ErrNotKept = errors.New("nothing is kept there")
 
 // sealState seals a transaction for its journey. Where the app's state makes
 // it too long, the state stays here under the transaction's random id, sealed
@@ -78,6 +83,10 @@ func (g *Gateway) recall(r *request, issuer *upstream.Issuer, t *transaction) *o
 		return refuse(nil)
 	}
 	value, err := g.States.KeptState(r.Context(), t.handle())
+	if err != nil && !errors.Is(err, ErrNotKept) {
+		// The browser may bring the same answer again in a moment.
+		return &oidc.Error{Status: http.StatusServiceUnavailable, Code: oidc.TemporarilyUnavailable, Rule: "state.kept", Cause: err}
+	}
 	if err != nil {
 		return refuse(err)
 	}

@@ -36,7 +36,7 @@ func (m *memory) KeptState(_ context.Context, handle string) (string, error) {
 	if value, ok := m.kept[handle]; ok {
 		return value, m.down
 	}
-	return "", errors.New("nothing is kept there")
+	return "", ErrNotKept
 }
 
 const acmeURI = "https://acme.example.com/api/auth/callback"
@@ -121,6 +121,15 @@ func TestALoginWhoseKeptStateIsGoneLeadsBackToTheSite(t *testing.T) {
 	a := read(t, b.finish(sealed))
 	if a.status != http.StatusBadRequest || a.header.Get("Location") != "" {
 		t.Errorf("%d %v", a.status, a.header)
+	}
+	_, sealed = b.begin(strings.Repeat("s", 3000))
+	b.states.down = errors.New("disk full")
+	if a := read(t, b.finish(sealed)); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("Location") != "" {
+		t.Errorf("where nobody can look: %d %v", a.status, a.header)
+	}
+	b.states.down = nil
+	if resp := b.finish(sealed); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("a moment later: %s", resp.Status)
 	}
 	b.states.down = errors.New("disk full")
 	if resp, sealed := b.begin(strings.Repeat("s", 3000)); sealed != "" || !strings.Contains(resp.Header.Get("Location"), oidc.TemporarilyUnavailable) {

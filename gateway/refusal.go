@@ -24,6 +24,17 @@ func couldNotLook(e error) bool {
 	return errors.As(e, &no) && no.CouldNotLook()
 }
 
+// refuseKept refuses where what was kept of a state cannot be had: for good, or
+// for a moment.
+func (g *Gateway) refuseKept(w http.ResponseWriter, r *request, key string, to tenant.Target, e *oidc.Error) {
+	if e.Status != http.StatusServiceUnavailable {
+		g.refuseAndReturn(w, r, key, to, e)
+		return
+	}
+	w.Header()["Retry-After"] = retryAfter
+	g.refuse(w, r, e.Status, page.ProviderUnavailable, e)
+}
+
 // refuseJSON answers a back channel request (RFC 6749 §5.2). Where the registry
 // could not look, a code or a redirect URI may be good all the same: the app is
 // to ask again, and not to take it for spent.

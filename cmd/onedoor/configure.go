@@ -20,6 +20,18 @@ import (
 	"onedoor/upstream"
 )
 
+// states is the database as the gateway wants it.
+type states struct{ *store.DB }
+
+// KeptState implements gateway.States.
+func (s states) KeptState(ctx context.Context, handle string) (string, error) {
+	value, err := s.DB.KeptState(ctx, handle)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", gateway.ErrNotKept
+	}
+	return value, err
+}
+
 // configured is what one configuration makes. It is never changed: another
 // configuration makes another, and the requests in flight finish on this one.
 type configured struct {
@@ -44,7 +56,7 @@ func (d *door) configure(ctx context.Context, cfg *config.Config, before *config
 	}
 	c.uses = newUses(c.provided.uses.drop)
 	c.gateway = gateway.New(gateway.Options{
-		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.keys.Ring, States: d.db,
+		PublicOrigin: cfg.PublicURL, Directory: c.directory, Provider: c.provided.Provider, Ring: d.keys.Ring, States: states{d.db},
 		Limits: limitsOf(cfg), LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
 		Ready: d.tenants.Loaded, Log: d.log, Now: d.now, Observe: d.observe, InFlight: &d.inFlight,
 	})
