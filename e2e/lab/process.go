@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -152,4 +153,19 @@ func fork(cmd *exec.Cmd) error {
 	result := make(chan error, 1)
 	forkerJobs <- func() { result <- cmd.Start() }
 	return <-result
+}
+
+// Memory is how much of the program is in memory, in octets.
+func (p *Process) Memory(s Scope) int64 {
+	s.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		s.Fatalf("%s: %v", p.Name, err)
+	}
+	var kB int64
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	if _, err := fmt.Sscan(rest, &kB); err != nil {
+		s.Fatalf("%s: no VmRSS: %v", p.Name, err)
+	}
+	return kB << 10
 }
