@@ -81,8 +81,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	if o.now == nil {
 		o.now = time.Now
 	}
-	d := &door{doorOptions: o, log: log, db: db, connections: gateway.NewConnections(cfg.Limits.Connections, limitsOf(cfg))}
-	warnOfFiles(cfg.Limits, openFiles(), log)
+	d := &door{doorOptions: o, log: log, db: db, connections: gateway.NewConnections(connectionsWithin(cfg.Limits, openFiles(), log), limitsOf(cfg))}
 	var err error
 	times := func() keyTimes { return keyTimesOf(d.current.Load().cfg) }
 	if d.keys, err = openKeyring(ctx, db, log, times, o.now); err != nil {
