@@ -106,7 +106,7 @@ func (c *cluster) comeAndGo(ctx context.Context, number int, rng *rand.Rand) {
 			if step == "added" {
 				c.pool.add(name) // people come a moment too early, too
 			}
-			err := error(nil)
+			var err error
 			if step == "suspended" {
 				err = c.suspendUnderWay(always, number, name)
 			} else {
