@@ -159,7 +159,7 @@ func (m match) answer() Answer {
 	for i, c := range causes {
 		a.Causes[i] = Cause{What: v.fill(c.what), Finding: c.finding, Checks: c.checks, Do: v.fill(c.do), Without: v.fill(c.without)}
 		for _, confirm := range c.confirm {
-			a.Causes[i].Confirm = append(a.Causes[i].Confirm, v.fill(confirm))
+			a.Causes[i].Confirm = append(a.Causes[i].Confirm, v.fillCommand(confirm))
 		}
 	}
 	return a

@@ -53,7 +53,7 @@ var issuers = []entry{
 			{by: "PyJWT", text: "InvalidIssuerError", seen: Source},
 			{by: "ASP.NET", text: "IDX10205: Issuer validation failed. Issuer: '{got}'", seen: Thread},
 		},
-		means: "The `iss` of the token is {got|not} {want|what the app expects}, by which the app knows whose token it is.",
+		means: "The token's `iss` is {got|another name}, and the app expects {want|the provider's own}: by it the app knows whose token it is.",
 		look:  tokenIssuerCauses,
 		causes: []cause{
 			{
@@ -251,13 +251,13 @@ func splitHosts(want, got url) cause {
 	return c
 }
 
-// tokenIssuerCauses adds to a difference in the token's issuer what it means.
+// tokenIssuerCauses finds the cause in the difference, unless the hosts differ:
+// then the entry's first cause says it better.
 func tokenIssuerCauses(v values) []cause {
-	causes := issuerCauses(v["want"], v["got"])
-	for i, d := range Differ(v["want"], v["got"]) {
-		if i == 0 && (d.Kind == Host || d.Kind == Port) {
-			return nil // two Hosts: the entry's first cause says it better
+	for _, d := range Differ(v["want"], v["got"]) {
+		if d.Kind == Host || d.Kind == Port {
+			return nil
 		}
 	}
-	return causes
+	return issuerCauses(v["want"], v["got"])
 }

@@ -88,7 +88,7 @@ func (e *entry) write(b *strings.Builder) {
 	md := func(words string) string { return markdown(v.fill(words)) }
 	fmt.Fprintf(b, "### %s\n\n`%s`\n\n| message | printed by |\n|---|---|\n", md(e.title), e.id)
 	for _, s := range e.says {
-		fmt.Fprintf(b, "| %s | %s |\n", code(s.literal()), s.by)
+		fmt.Fprintf(b, "| %s | %s |\n", strings.ReplaceAll(code(s.literal()), "|", `\|`), s.by)
 	}
 	fmt.Fprintf(b, "\n%s\n\n", md(e.means))
 	causes := e.causes
@@ -129,9 +129,9 @@ func (e *entry) write(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
-// code is a text as code in a table or a list; it may hold backticks itself.
+// code is a text as code; it may hold backticks itself.
 func code(s string) string {
-	s = strings.ReplaceAll(strings.TrimSpace(s), "|", `\|`)
+	s = strings.TrimSpace(s)
 	if strings.Contains(s, "`") {
 		return "`` " + s + " ``"
 	}

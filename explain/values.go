@@ -113,6 +113,29 @@ func (v values) fill(words string) string {
 	})
 }
 
+// harmless is a value that a shell takes for one word and nothing else: the
+// commands of an answer are copied, and a stranger may have chosen what a log
+// says.
+var harmless = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/%+=@-]*$`)
+
+// fillCommand puts the values into a command; one that a shell could mind gives
+// way to its placeholder.
+func (v values) fillCommand(words string) string {
+	safe := values{}
+	for name := range v {
+		if shown := v.show(name); harmless.MatchString(shown) {
+			safe[name] = shown
+		}
+	}
+	return slot.ReplaceAllStringFunc(words, func(s string) string {
+		m := slot.FindStringSubmatch(s)
+		if safe[m[1]] != "" || v[m[1]] == "" || strings.Contains(s, "|") {
+			return safe.fill(s)
+		}
+		return strings.ToUpper(m[1])
+	})
+}
+
 // message is the recognised text with its values.
 func (v values) message(text string) string {
 	return gap.ReplaceAllStringFunc(text, func(name string) string {
