@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -44,7 +46,14 @@ func asked(t *testing.T, method, url, body, token string) (status int, text stri
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := (&http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	here := func(ctx context.Context, network, address string) (net.Conn, error) { // every name leads here
+		_, port, _ := net.SplitHostPort(address)
+		return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+port)
+	}
+	resp, err := (&http.Client{
+		Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: here},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}).Do(r)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -65,7 +74,7 @@ func TestTheAdminAPIHasAListenerOfItsOwn(t *testing.T) {
 		t.Errorf("%d %s", status, text)
 	}
 	for _, path := range []string{"/v1/tenants", "/v1/openapi.json", "/metrics"} {
-		if status, text := asked(t, "GET", front+path, "", adminToken); status == 200 || strings.Contains(text, "acme") {
+		if status, text := asked(t, "GET", front+path, "", adminToken); status != 404 || strings.Contains(text, "acme") {
 			t.Errorf("the front listener answers %s: %d %s", path, status, text)
 		}
 	}
@@ -78,6 +87,42 @@ func TestTheAdminAPIHasAListenerOfItsOwn(t *testing.T) {
 	}
 	if strings.Contains(r.err.String(), adminToken) {
 		t.Error("the token is in the log")
+	}
+}
+
+// A back office signs a tenant up, and its first user comes a second later;
+// another is suspended, and nobody of theirs comes in any more.
+func TestATenantOfTheAPILogsInWithinASecond(t *testing.T) {
+	front, api, _ := adminDoor(t, "")
+	relayed := func() bool {
+		status, _ := asked(t, "GET", front+"/tenants/acme/callback?code=x&state=y", "", "")
+		return status == http.StatusFound
+	}
+	if relayed() {
+		t.Fatal("a tenant that is not there has a relay")
+	}
+	within := func(what string, ok func() bool) {
+		t.Helper()
+		began := time.Now()
+		until(t, what, ok)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("%s took %s", what, took)
+		}
+	}
+	for _, step := range []struct {
+		method, body string
+		status       int
+		there        bool
+	}{
+		{"PUT", `{}`, 201, true},
+		{"PATCH", `{"status":"suspended"}`, 200, false},
+		{"PATCH", `{"status":"active"}`, 200, true},
+		{"DELETE", "", 204, false},
+	} {
+		if status, text := asked(t, step.method, api+"/v1/tenants/acme", step.body, adminToken); status != step.status {
+			t.Fatalf("%s: %d %s", step.method, status, text)
+		}
+		within(step.method+" "+step.body, func() bool { return relayed() == step.there })
 	}
 }
 

@@ -109,6 +109,13 @@ func meaningOf(c *config.Config) meaning {
 	for _, l := range c.Listeners {
 		m.Listeners = append(m.Listeners, meantListener{l.Address, l.Serves, listenerNotes(l)})
 	}
+	if c.Admin.Open {
+		notes := ""
+		if c.Admin.TLS != nil {
+			notes = "https with " + c.Admin.TLS.CertFile
+		}
+		m.Listeners = append(m.Listeners, meantListener{c.Admin.Listen, []string{"admin"}, notes})
+	}
 	for _, path := range c.Provider.Issuers {
 		m.Issuers = append(m.Issuers, c.IssuerURL(path))
 	}
@@ -116,12 +123,13 @@ func meaningOf(c *config.Config) meaning {
 	for _, name := range slices.Sorted(maps.Keys(c.Apps)) {
 		m.Apps = append(m.Apps, meantAppOf(c, c.Apps[name]))
 	}
-	m.Tenants = "none"
+	m.Tenants = "those in the database"
 	if n := len(c.Tenants.List); n > 0 {
 		m.Tenants = strings.Join(c.Tenants.List[:min(n, 5)], ", ")
 		if n > 5 {
 			m.Tenants += fmt.Sprintf(" and %d more", n-5)
 		}
+		m.Tenants += "; those in the database"
 	}
 	if c.Tenants.Admit == "any" {
 		m.Tenants = "every label that is not reserved"
