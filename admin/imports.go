@@ -256,8 +256,8 @@ func (a *API) exportTenants(ctx context.Context, in *exportIn) (*exportOut, erro
 }
 
 func exported(t store.Tenant) Row {
-	x := show(t)
-	row := Row{Label: x.Label, TenantBody: TenantBody{ID: x.ID, Status: x.Status, Issuer: x.Issuer, Sites: x.Sites, Parameters: x.Parameters, Notes: x.Notes}}
+	row := Row{Label: t.Label, TenantBody: bodyOf(t)}
+	row.ID = t.ID
 	if len(row.Sites) == 0 {
 		row.Sites = nil
 	}

@@ -75,7 +75,7 @@ func (a *API) patchTenant(ctx context.Context, in *patchIn) (*tenantOut, error) 
 		if err != nil {
 			return nil, err
 		}
-		out, err := a.write(ctx, in.Label, b, t.Revision, http.StatusOK)
+		out, err := a.write(ctx, in.Label, b, a.newMistakes(t, b), t.Revision, http.StatusOK)
 		var p *Problem
 		if errors.As(err, &p) && p.Status == http.StatusPreconditionFailed && revision == 0 && try < patchTries {
 			continue
@@ -120,8 +120,7 @@ func theirs(said huma.ValidateResult) []Mistake {
 
 // patched is the tenant with the patch applied (RFC 7396 §2).
 func patched(t store.Tenant, patch map[string]any) (TenantBody, error) {
-	now := show(t)
-	b := TenantBody{Status: now.Status, Issuer: now.Issuer, Sites: now.Sites, Parameters: now.Parameters, Notes: now.Notes}
+	b := bodyOf(t)
 	text, err := json.Marshal(b)
 	if err != nil {
 		return b, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -292,20 +293,34 @@ type putIn struct {
 }
 
 func (a *API) putTenant(ctx context.Context, in *putIn) (*tenantOut, error) {
-	_, there, revision, err := a.there(ctx, in.Label, in.Preconditions)
+	now, there, revision, err := a.there(ctx, in.Label, in.Preconditions)
 	if err != nil {
 		return nil, err
 	}
-	status := http.StatusOK
 	if !there {
-		status = http.StatusCreated
+		return a.write(ctx, in.Label, in.Body, mistakes(a.Rules(), in.Label, in.Body, "body"), revision, http.StatusCreated)
 	}
-	return a.write(ctx, in.Label, in.Body, revision, status)
+	return a.write(ctx, in.Label, in.Body, a.newMistakes(now, in.Body), revision, http.StatusOK)
 }
 
-func (a *API) write(ctx context.Context, label string, b TenantBody, revision int64, status int) (*tenantOut, error) {
-	if all := mistakes(a.Rules(), label, b, "body"); len(all) > 0 {
-		return nil, invalid(all)
+// newMistakes are those that a tenant does not have already: an app that was
+// taken out of the configuration, or a label that is reserved now, is no reason
+// to keep a tenant from being suspended.
+func (a *API) newMistakes(now store.Tenant, next TenantBody) []Mistake {
+	rules := a.Rules()
+	had := mistakes(rules, now.Label, bodyOf(now), "body")
+	return slices.DeleteFunc(mistakes(rules, now.Label, next, "body"), func(m Mistake) bool { return slices.Contains(had, m) })
+}
+
+// bodyOf is the body that would make a tenant what it is.
+func bodyOf(t store.Tenant) TenantBody {
+	x := show(t)
+	return TenantBody{Status: x.Status, Issuer: x.Issuer, Sites: x.Sites, Parameters: x.Parameters, Notes: x.Notes}
+}
+
+func (a *API) write(ctx context.Context, label string, b TenantBody, wrong []Mistake, revision int64, status int) (*tenantOut, error) {
+	if len(wrong) > 0 {
+		return nil, invalid(wrong)
 	}
 	put := b.put(label)
 	put.IfRevision = revision

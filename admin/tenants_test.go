@@ -222,3 +222,16 @@ func TestOnlyTheMethodsThatThereAre(t *testing.T) {
 		t.Errorf("%d %s", g.StatusCode, g.body)
 	}
 }
+
+// A configuration that has moved on keeps nobody from suspending a tenant.
+func TestATenantThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
+	b := makeBed(t)
+	b.ask("PUT", "/v1/tenants/acme", `{"issuer":"/realms/atlas","sites":{"atlas":"https://portal.acme.example"}}`).is(201, "")
+	b.rules.Apps[0].Name, b.rules.Issuers, b.rules.Reserved = "other", nil, []string{"acme", "www"}
+	b.ask("PATCH", "/v1/tenants/acme", `{"status":"suspended"}`).is(200, "")
+	b.ask("PATCH", "/v1/tenants/acme", `{"issuer":"/realms/other"}`).is(422, "invalid").at("body.issuer")
+	b.ask("PATCH", "/v1/tenants/acme", `{"sites":{"atlas":"https://elsewhere.acme.example"}}`).is(200, "") // the same mistake still
+	b.ask("PATCH", "/v1/tenants/acme", `{"sites":{"more":"https://elsewhere.acme.example"}}`).is(422, "invalid").at("body.sites.more")
+	b.ask("PUT", "/v1/tenants/acme", `{"status":"suspended","sites":{}}`).is(200, "")
+	b.ask("PUT", "/v1/tenants/www", `{}`).is(422, "invalid").at("path.label")
+}

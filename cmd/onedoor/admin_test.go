@@ -142,3 +142,26 @@ func TestTheAdminAPIAnswersToItsOwnNames(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAdminAPIHasTLSOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "admin.crt"), filepath.Join(dir, "admin.key")
+	writePair(t, certFile, keyFile, "localhost")
+	public, operators := freePort(t), freePort(t)
+	startServe(t, fmt.Sprintf(`public_url: http://auth.localhost:%d
+listen: 127.0.0.1:%d
+provider: {embedded: {}}
+database: %s
+admin: {listen: "127.0.0.1:%d", token: %s, tls: {cert_file: %s, key_file: %s}}
+`, public, public, filepath.Join(dir, "onedoor.db"), operators, adminToken, certFile, keyFile))
+	flags := []string{"--server", fmt.Sprintf("https://localhost:%d", operators), "--token-file", writeFile(t, "token", adminToken)}
+	until(t, "the admin API", func() bool {
+		code, _, _ := tell(t.Context(), t, append(append([]string{"tenant", "add"}, append(flags, "--ca-file", certFile)...), "acme")...)
+		return code == 0
+	})
+	// Whose certificate nobody vouches for gets no token.
+	code, _, errs := tell(t.Context(), t, append(append([]string{"tenant", "show"}, flags...), "acme")...)
+	if code != 2 || !strings.Contains(errs, "certificate") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
