@@ -45,6 +45,10 @@ type Options struct {
 	// everything; "" or nil for none.
 	Token func() string
 
+	// KeyTimes are how long sealing keys are needed, by the configuration of this
+	// moment. Required.
+	KeyTimes func() KeyTimes
+
 	// Hosts are the names under which the API may be asked, besides those of
 	// the loopback interface and the address that a request came in at.
 	Hosts []string
@@ -120,6 +124,7 @@ func New(o Options) *API {
 	a.sites()
 	a.audit()
 	a.tokens()
+	a.keys()
 	a.traces()
 	a.publish()
 	return a

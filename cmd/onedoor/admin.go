@@ -38,9 +38,10 @@ func hostOf(origin string) string {
 func (d *door) operate(cfg *config.Config, socket net.Listener) error {
 	api := admin.New(admin.Options{
 		Store: d.db, Domains: d.checker, Metrics: d.meter.Handler(), OpenMetrics: cfg.Admin.OpenMetrics(), Version: thisBuild().Version, Log: d.log, Now: d.now,
-		Rules: func() *tenant.Directory { return d.current.Load().directory },
-		Token: func() string { return string(d.current.Load().cfg.Admin.Token) },
-		Hosts: adminHosts(cfg.Admin), Rate: float64(cfg.Admin.Rate),
+		Rules:    func() *tenant.Directory { return d.current.Load().directory },
+		Token:    func() string { return string(d.current.Load().cfg.Admin.Token) },
+		KeyTimes: func() admin.KeyTimes { return keyTimesOf(d.current.Load().cfg).shown() },
+		Hosts:    adminHosts(cfg.Admin), Rate: float64(cfg.Admin.Rate),
 	})
 	s := &server{Server: gateway.NewServer(api, d.log, limitsOf(cfg)), listener: -1}
 	s.socket = gateway.NewConnections(operators, limitsOf(cfg)).Bound(s.Server, socket)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
+	"onedoor/admin"
 	"onedoor/config"
 	"onedoor/seal"
 	"onedoor/store"
@@ -53,12 +54,13 @@ func keyTimesOf(cfg *config.Config) keyTimes {
 	return keyTimes{cfg.Tenants.StaleAfter, cfg.Seal.LoginTTL, cfg.Seal.CodeTTL, cfg.Seal.RotateEvery}
 }
 
-// retires is when the key before that one has nothing left to open: the longest
-// life of what was sealed, after the last time that it seals. A code is sealed with a
-// newer key and still needs the verifier of the one that its login began with.
-func (t keyTimes) retires(successor store.SealKey) time.Time {
-	return time.Unix(successor.CreatedAt, 0).Add(t.stale + keyGrace + t.login + t.code)
-}
+// kept is how long a key stays after its successor was made: until the longest
+// life of what it sealed last is over. A code is sealed with a newer key and
+// still needs the verifier of the one that its login began with.
+func (t keyTimes) kept() time.Duration { return t.stale + keyGrace + t.login + t.code }
+
+// shown is what the admin API tells of them.
+func (t keyTimes) shown() admin.KeyTimes { return admin.KeyTimes{Notice: keyNotice, Kept: t.kept()} }
 
 // keyring keeps a ring as the database has it, and the database as it should be:
 // old keys go and new ones come, by whichever replica is the first to see it.
@@ -209,7 +211,7 @@ func (k *keyring) tidy(ctx context.Context) error {
 	}
 	times, now := k.times(), k.now()
 	for i := 1; i < len(keys); i++ {
-		if now.Before(times.retires(keys[i-1])) {
+		if now.Before(time.Unix(keys[i-1].CreatedAt, 0).Add(times.kept())) {
 			continue
 		}
 		switch err := k.db.RemoveSealKey(ctx, store.Actor{Name: "onedoor", Via: "retired"}, keys[i].ID); {

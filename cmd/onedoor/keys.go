@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/user"
 	"strconv"
 	"time"
 
+	"onedoor/admin"
 	"onedoor/config"
 	"onedoor/seal"
 	"onedoor/store"
@@ -27,57 +29,24 @@ type keyCommand struct {
 }
 
 type keyList struct {
-	configFlag
+	registryFlags
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
 type keyRotate struct {
-	configFlag
+	registryFlags
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
 type keyRevoke struct {
-	configFlag
-	JSON bool  `name:"json" help:"Print JSON."`
-	IDs  []int `arg:"" name:"id" help:"Which, by their numbers."`
+	registryFlags
+	IDs []int `arg:"" name:"id" help:"Which, by their numbers."`
 }
 
 type keyGenerate struct{}
 
 type keyReencrypt struct {
 	configFlag
-}
-
-// shownKey is a sealing key for people and programs, never its secret.
-type shownKey struct {
-	ID        int    `json:"id"`
-	State     string `json:"state"` // waits, seals, opens
-	CreatedAt int64  `json:"created_at"`
-	// ActiveAt is when it begins to seal, RetiresAt when it is removed: 0 for
-	// the newest.
-	ActiveAt  int64 `json:"active_at"`
-	RetiresAt int64 `json:"retires_at,omitempty"`
-}
-
-// showKeys tells of each key what it does at that time.
-func showKeys(keys []store.SealKey, times keyTimes, now time.Time) []shownKey {
-	shown, sealing := make([]shownKey, len(keys)), false
-	for i, k := range keys {
-		active := time.Unix(k.CreatedAt, 0).Add(keyNotice)
-		s := shownKey{ID: int(k.ID), State: "opens", CreatedAt: k.CreatedAt, ActiveAt: active.Unix()}
-		switch {
-		case sealing:
-		case i < len(keys)-1 && now.Before(active):
-			s.State = "waits"
-		default:
-			s.State, sealing = "seals", true
-		}
-		if i > 0 {
-			s.RetiresAt = times.retires(keys[i-1]).Unix()
-		}
-		shown[i] = s
-	}
-	return shown
 }
 
 // database opens the database of the configuration for f. Doors may be running
@@ -117,68 +86,55 @@ func operator() store.Actor {
 
 // Run prints a table.
 func (k *keyList) Run(t *terminal) error {
-	return k.database(t, func(cfg *config.Config, db *store.DB) error { return printKeys(t, cfg, db, k.JSON) })
+	return k.registry(t, func(r *registrar) error { return printKeys(t, r, k.JSON) })
 }
 
-func printKeys(t *terminal, cfg *config.Config, db *store.DB, asJSON bool) error {
-	keys, err := db.SealKeys(t.ctx)
-	if err != nil {
-		return explainKeys(err)
+func printKeys(t *terminal, r *registrar, asJSON bool) error {
+	var got struct{ Keys []admin.Key }
+	if err := r.call(t.ctx, http.MethodGet, pathOf("keys"), nil, nil, &got); err != nil {
+		return t.refusal(err)
 	}
-	shown := showKeys(keys, keyTimesOf(cfg), time.Now())
 	if asJSON {
-		return t.json(shown)
+		return t.json(got.Keys)
 	}
 	rows := [][]string{{"ID", "STATE", "CREATED", "SEALS FROM", "RETIRES"}}
-	for _, s := range shown {
-		rows = append(rows, []string{strconv.Itoa(s.ID), s.State, moment(s.CreatedAt), moment(s.ActiveAt), moment(s.RetiresAt)})
+	for _, k := range got.Keys {
+		retires := "-"
+		if k.RetiresAt != nil {
+			retires = k.RetiresAt.Format(time.RFC3339)
+		}
+		rows = append(rows, []string{strconv.Itoa(k.ID), k.State, k.CreatedAt.Format(time.RFC3339), k.SealsFrom.Format(time.RFC3339), retires})
 	}
 	return t.table(rows)
 }
 
-// moment is a unix time for people; "-" for none.
-func moment(unix int64) string {
-	if unix == 0 {
-		return "-"
-	}
-	return time.Unix(unix, 0).UTC().Format("2006-01-02T15:04:05Z")
-}
-
 // Run makes a key and shows what there is now.
 func (k *keyRotate) Run(t *terminal) error {
-	return k.database(t, func(cfg *config.Config, db *store.DB) error {
-		if _, err := db.SealKeys(t.ctx); err != nil { // makes the first where there is none
-			return explainKeys(err)
+	return k.registry(t, func(r *registrar) error {
+		if err := r.call(t.ctx, http.MethodPost, pathOf("keys"), nil, nil, nil); err != nil {
+			return t.refusal(err)
 		}
-		if _, err := db.AddSealKey(t.ctx, operator()); err != nil {
-			return explainKeys(err)
-		}
-		return printKeys(t, cfg, db, k.JSON)
+		return printKeys(t, r, k.JSON)
 	})
 }
 
 // Run takes keys away, up to the first that is not there.
 func (k *keyRevoke) Run(t *terminal) error {
-	return k.database(t, func(cfg *config.Config, db *store.DB) error {
+	return k.registry(t, func(r *registrar) error {
 		for _, id := range k.IDs {
-			err := store.ErrNotFound
-			var next *store.SealKey
-			if id >= 0 && id <= 255 {
-				next, err = db.RevokeSealKey(t.ctx, operator(), byte(id))
-			}
+			var done struct{ Made *int }
+			err := r.call(t.ctx, http.MethodDelete, pathOf("keys", strconv.Itoa(id)), nil, nil, &done)
+			var no *refused
 			switch {
-			case errors.Is(err, store.ErrNotFound):
+			case errors.As(err, &no) && (no.Status == http.StatusNotFound || no.Status == http.StatusUnprocessableEntity):
 				return found(fmt.Errorf("there is no key %d", id), "onedoor key list shows which there are")
 			case err != nil:
-				return explainKeys(err)
-			case next != nil && !k.JSON:
-				fmt.Fprintf(t.out, "revoked %d; made %d in its place\n", id, next.ID)
-			case !k.JSON:
+				return t.refusal(err)
+			case done.Made != nil:
+				fmt.Fprintf(t.out, "revoked %d; made %d in its place\n", id, *done.Made)
+			default:
 				fmt.Fprintf(t.out, "revoked %d\n", id)
 			}
-		}
-		if k.JSON {
-			return printKeys(t, cfg, db, true)
 		}
 		return nil
 	})
@@ -217,8 +173,6 @@ func explainKeys(err error) error {
 		return found(err, "give that key too, behind the one that is to be used from now on: docs/deploy/operations.md")
 	case errors.Is(err, seal.ErrDamaged):
 		return found(err, "restore that row from a backup, or delete it from the table: what it sealed or signed is lost then")
-	case errors.Is(err, store.ErrTooMany):
-		return found(err, "wait: numbers are used again after two days")
 	}
 	return found(err, "")
 }

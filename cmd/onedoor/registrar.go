@@ -64,6 +64,7 @@ func (f registryFlags) registry(t *terminal, use func(*registrar) error) error {
 		api := admin.New(admin.Options{
 			Store: db, Rules: func() *tenant.Directory { return directory },
 			Domains: newChecker(cfg, db, nil, time.Now), Version: thisBuild().Version,
+			KeyTimes: func() admin.KeyTimes { return keyTimesOf(cfg).shown() },
 		})
 		who := operator()
 		caller := admin.Caller{Name: who.Name, Via: who.Via, Scopes: admin.Scopes()}
