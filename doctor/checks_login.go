@@ -69,7 +69,7 @@ func (c *examination) clientChecks(under []string) {
 			}
 			q := Question{Endpoint: at, ClientID: cl.ID, RedirectURI: uri, Ends: cl.Ends[uri], Parameters: cl.Parameters}
 			n.run = func(ctx context.Context) verdict {
-				t := c.scout.through(via).Try(ctx, q, TryOptions{Controls: j == 0, NearMisses: true})
+				t := c.scout.Through(via).Try(ctx, q, TryOptions{Controls: j == 0, NearMisses: true})
 				insecure[issuer] = append(append([]string{}, insecure[issuer]...), t.Answer.Insecure...)
 				v := c.redirect(cl, q, t)
 				v.alone = v.cause != TokenIssuer && v.cause != ProviderDown && v.cause != ReachRefused

@@ -70,10 +70,14 @@ type gate struct {
 	roots     *x509.CertPool
 	now       func() time.Time
 	transport *http.Transport
+	inside    map[string]http.RoundTripper   // by origin: who answers in the network's place
+	connect   func(host, port string) string // where to, in the place of what the name says
+	agent     string
+	localhost bool // those names are not even looked up
 }
 
 func newGate(allow allowed, asBrowser bool, ca []byte, now func() time.Time) *gate {
-	g := &gate{allowed: allow, asBrowser: asBrowser, now: now}
+	g := &gate{allowed: allow, asBrowser: asBrowser, now: now, agent: agent}
 	if len(ca) > 0 {
 		if g.roots, _ = x509.SystemCertPool(); g.roots == nil {
 			g.roots = x509.NewCertPool()
@@ -93,7 +97,12 @@ func newGate(allow allowed, asBrowser bool, ca []byte, now func() time.Time) *ga
 }
 
 // RoundTrip sends a request; dial refuses a host that was not named.
-func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) { return g.transport.RoundTrip(r) }
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
+	if in := g.inside[r.URL.Scheme+"://"+r.URL.Host]; in != nil {
+		return in.RoundTrip(r)
+	}
+	return g.transport.RoundTrip(r)
+}
 
 // trail is what a connection met on its way. The transport may still be at it
 // when the request has ended.
@@ -130,11 +139,23 @@ func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	if !g.allowed.has(host, port) {
+	manner := mannerOf(ctx)
+	if !g.allowed.has(host, port) && manner.named != net.JoinHostPort(strings.ToLower(host), port) {
 		return nil, &NotNamedError{Origin: address}
 	}
 	t := trailOf(ctx)
+	if g.connect != nil {
+		if to := g.connect(host, port); to != "" {
+			if host, port, err = net.SplitHostPort(to); err != nil {
+				return nil, err
+			}
+			manner.foreign = false // an operator has named it
+		}
+	}
 	addresses, err := g.lookup(ctx, host)
+	if err == nil && manner.foreign {
+		addresses, err = notOwn(addresses)
+	}
 	l := &Lookup{Name: host}
 	for _, a := range addresses {
 		l.Addresses = append(l.Addresses, a.String())
@@ -205,11 +226,16 @@ func (g *gate) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
+	own := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
+	browsers := g.asBrowser && (host == "localhost" || strings.HasSuffix(host, ".localhost"))
+	if browsers && g.localhost {
+		return own, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil && g.asBrowser && (host == "localhost" || strings.HasSuffix(host, ".localhost")) {
-		return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}, nil
+	if err != nil && browsers {
+		return own, nil
 	}
 	if err != nil {
 		return nil, err

@@ -32,9 +32,18 @@ type ScoutOptions struct {
 	CA      []byte            // PEM certificates to trust besides the system's
 	// AsBrowser looks names under localhost up as browsers do.
 	AsBrowser bool
+	// Localhost leaves those names to no name service, as Chromium does.
+	Localhost bool
 	// KeepAlive keeps connections, for many questions.
 	KeepAlive bool
 	Now       func() time.Time
+
+	// Inside answers for an origin in the network's place.
+	Inside map[string]http.RoundTripper
+	// Connect says where connections to a host and port are made in the place of
+	// the addresses that its name leads to; "" for those.
+	Connect func(host, port string) string
+	Agent   string // the User-Agent; "" for the doctor's
 }
 
 // NewScout makes one.
@@ -47,7 +56,11 @@ func NewScout(o ScoutOptions) *Scout {
 		names = append(names, to)
 	}
 	s := &Scout{gate: newGate(newAllowed(names), o.AsBrowser, o.CA, o.Now), via: o.Via}
-	s.gate.transport.DisableKeepAlives = !o.KeepAlive
+	s.gate.transport.DisableKeepAlives, s.gate.transport.MaxIdleConnsPerHost = !o.KeepAlive, keptConnections
+	s.gate.inside, s.gate.connect, s.gate.localhost = o.Inside, o.Connect, o.Localhost
+	if o.Agent != "" {
+		s.gate.agent = o.Agent
+	}
 	return s
 }
 
@@ -55,8 +68,8 @@ func newScout(p Plan, now func() time.Time) *Scout {
 	return NewScout(ScoutOptions{Allowed: p.Allowed, CA: []byte(p.CA), AsBrowser: true, Now: now})
 }
 
-// through is the same scout with a detour.
-func (s *Scout) through(via map[string]string) *Scout { return &Scout{gate: s.gate, via: via} }
+// Through is the same scout with a detour.
+func (s *Scout) Through(via map[string]string) *Scout { return &Scout{gate: s.gate, via: via} }
 
 // Close lets go of connections.
 func (s *Scout) Close() { s.gate.transport.CloseIdleConnections() }
@@ -106,9 +119,18 @@ type AnswerTo struct {
 	Issuer    string        `json:"iss,omitempty"` // RFC 9207
 	Insecure  []string      `json:"insecure,omitempty"`
 	Took      time.Duration `json:"-"`
+
+	// Reference is that of the door's own page, where it is one.
+	Reference string `json:"reference,omitempty"`
+	// Landing is the whole address to which the browser is sent with an error; ""
+	// where it is sent with anything that could be a secret.
+	Landing string `json:"-"`
 }
 
-const maxHops = 8
+const (
+	maxHops         = 8
+	keptConnections = 16
+)
 
 // Ask asks. It follows redirects between named hosts only, as a browser with an
 // empty jar would, and none beyond the end.
@@ -205,7 +227,7 @@ func (s *Scout) get(ctx context.Context, at *url.URL, jar http.CookieJar, a *Ans
 		return nil, err
 	}
 	r.Header.Set("Accept", "text/html")
-	r.Header.Set("User-Agent", agent)
+	r.Header.Set("User-Agent", s.gate.agent)
 	for _, c := range jar.Cookies(asHTTPS(at)) {
 		r.AddCookie(c)
 	}
@@ -278,6 +300,9 @@ func (a *AnswerTo) arrive(to *url.URL, state string) {
 	}
 	a.Outcome, a.At, a.Error = Accepted, bare(to), bounded(oneLine(ps.Get("error")), 60)
 	a.StateLost, a.Issuer = ps.Get("state") != state, bounded(oneLine(ps.Get("iss")), 300)
+	if ps.Get("error") != "" && !slices.ContainsFunc([]string{"code", "id_token", "access_token", "response"}, ps.Has) {
+		a.Landing = to.String()
+	}
 	switch {
 	case slices.Contains(notThePerson, a.Error):
 		a.Outcome, a.Said = RefusedRequest, bounded(oneLine(ps.Get("error_description")), maxSaid)
@@ -293,7 +318,7 @@ var (
 
 // page judges a page that stands where a redirect should be.
 func (a *AnswerTo) page(answer *Answer) {
-	a.Said = answer.Said
+	a.Said, a.Reference = answer.Said, answer.reference
 	switch {
 	case answer.Status >= 500:
 		a.Outcome = Down

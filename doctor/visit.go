@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -74,6 +75,8 @@ type Answer struct {
 	Keys        []Key     `json:"keys"` // nil: no key set
 	NotJSON     bool      `json:"not_json,omitempty"`
 	AllowOrigin string    `json:"allow_origin,omitempty"`
+
+	reference string // of the door's own page, where it is one
 }
 
 // Why there was no answer.
@@ -96,6 +99,7 @@ const (
 	failSilent      = "no answer"
 	failCut         = "not enough time"
 	failBrowser     = "browser"
+	failOwn         = "own address"
 )
 
 const (
@@ -111,6 +115,7 @@ type request struct {
 	form        url.Values
 	header      map[string]string
 	what        string
+	once        bool // the connection is not kept
 }
 
 // visit makes a request and notes every step.
@@ -122,6 +127,8 @@ func (g *gate) visit(ctx context.Context, q request) Visit {
 	defer cancel()
 	r, err := q.make(ctx)
 	if err == nil {
+		r.Header.Set("User-Agent", g.agent)
+		r.Close = q.once
 		var resp *http.Response
 		if resp, err = g.RoundTrip(r); err == nil {
 			v.Answer, err = readAnswer(resp)
@@ -164,7 +171,6 @@ func (q request) make(ctx context.Context) (*http.Request, error) {
 		return nil, err
 	}
 	r.Header.Set("Accept", "application/json")
-	r.Header.Set("User-Agent", agent)
 	if q.form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -198,6 +204,9 @@ func readAnswer(resp *http.Response) (*Answer, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
 		return nil, err
+	}
+	if id := resp.Header.Get("X-Request-Id"); len(id) >= 8 && bytes.Contains(body, []byte(id)) {
+		a.reference = bounded(oneLine(id), 60)
 	}
 	if m, err := oidc.ParseMetadata(body); err == nil && m.Has("issuer") {
 		a.Document = newDocument(m)
@@ -270,6 +279,9 @@ func (v *Visit) classify(ctx context.Context, err error, t *trail) string {
 
 func classifyDNS(err error) string {
 	var dns *net.DNSError
+	if errors.Is(err, errOwn) {
+		return failOwn
+	}
 	if errors.As(err, &dns) && dns.IsNotFound {
 		return failUnknownName
 	}
