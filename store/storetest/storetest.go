@@ -57,6 +57,8 @@ func Run(t *testing.T, open func(t *testing.T, o store.Options) *store.DB) {
 		{"the funnel counts how far logins came", funnels},
 		{"old logins are pruned, and those beyond a number", loginsArePruned},
 		{"of sixteen who would warn one does", oneWarns},
+		{"what is wrong with logins is kept, and since when", verdictsKept},
+		{"of sixteen replicas one verifies, and another goes on from there", oneVerifies},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t, store.Options{}), open(t, store.Options{})) })
 	}
