@@ -94,6 +94,9 @@ type Config struct {
 	// Domains is how the proofs of tenants' own sites are looked for.
 	Domains Domains `yaml:"domains"`
 
+	// Verify tries every tenant's login again and again, without an account.
+	Verify Verify `yaml:"verify"`
+
 	// Log is what the door writes about itself, one line an event, on standard
 	// error.
 	Log Log `yaml:"log"`

@@ -72,7 +72,7 @@ func sections() []section {
 func comments(t *testing.T) func(typ reflect.Type, name string) string {
 	t.Helper()
 	var decls []ast.Decl
-	for _, name := range []string{"config.go", "limits.go", "observe.go"} {
+	for _, name := range []string{"config.go", "limits.go", "observe.go", "verify.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

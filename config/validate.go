@@ -25,6 +25,7 @@ func (d *decoder) validate(c *Config) {
 	d.tenants(c)
 	d.operations(c)
 	d.tracing(&c.Tracing)
+	d.verify(&c.Verify)
 }
 
 // wrong records a problem at a path; a key that is not in the file has the
