@@ -40,6 +40,8 @@ var rooms = map[string]struct {
 	"domains": {3, "whose a custom domain is: the proof in the DNS, asked for again and again"},
 	"doctor":  {3, "checks that name the cause of a failing login, and prove that one would work"},
 
+	"verify": {4, "proves again and again, without an account, that each tenant's login would work"},
+
 	"gateway/gatewaytest": {4, "a provider, doors before it and people who log in, for tests"},
 
 	"meter":   {5, "what happened at the door, as metrics and traces"},

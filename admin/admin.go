@@ -122,6 +122,7 @@ func New(o Options) *API {
 	a.tenants()
 	a.imports()
 	a.sites()
+	a.verifications()
 	a.audit()
 	a.tokens()
 	a.keys()

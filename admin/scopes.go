@@ -18,7 +18,7 @@ const (
 
 // scopes says what each is for.
 var scopes = []struct{ Name, Allows string }{
-	{TenantsRead, "see tenants, their sites, and export them"},
+	{TenantsRead, "see tenants, their sites, and which of their logins would fail; export them"},
 	{TenantsWrite, "add, change, remove and import tenants, and ask for a proof of their sites"},
 	{DomainsTrust, "admit a site without a proof in the DNS"},
 	{AuditRead, "see who changed what"},

@@ -40,6 +40,7 @@ type configured struct {
 	provided  *provided
 	gateway   *gateway.Gateway
 	handlers  []http.Handler // by listener
+	verified  http.Handler   // the public origin, for the verification of tenants
 	uses      *uses          // one for being the current one, one for each request
 }
 
@@ -60,6 +61,7 @@ func (d *door) configure(ctx context.Context, cfg *config.Config, before *config
 		Limits: limitsOf(cfg), LoginTTL: cfg.Seal.LoginTTL, CodeTTL: cfg.Seal.CodeTTL, Exposed: cfg.Provider.Expose,
 		Ready: d.tenants.Loaded, Log: d.log, Now: d.now, Observe: d.observe, InFlight: &d.inFlight,
 	})
+	c.verified = d.verified(c)
 	for _, l := range cfg.Listeners {
 		c.handlers = append(c.handlers, c.gateway.Handler(cfg.Horizon(l)))
 	}

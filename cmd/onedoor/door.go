@@ -45,6 +45,7 @@ type door struct {
 	keys *keyring
 	lookout
 	checker *domains.Checker
+	rules   refusedRules
 
 	tenants *registry.Registry
 

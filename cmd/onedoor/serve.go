@@ -59,6 +59,9 @@ func (c *serveCommand) Run(t *terminal) error {
 	}
 	defer d.close()
 	d.level = level
+	if err := d.verifyTenants(cfg); err != nil {
+		return err
+	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)

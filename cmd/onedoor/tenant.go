@@ -20,6 +20,7 @@ type tenantCommand struct {
 	Show   tenantShow   `cmd:"" help:"Show all of a tenant, and what proves its own sites."`
 	Add    tenantAdd    `cmd:"" help:"Add tenants; they can log in within a second."`
 	Set    tenantSet    `cmd:"" help:"Change what is given of tenants."`
+	Verify tenantVerify `cmd:"" help:"Prove, without an account, that tenants' logins would work."`
 	Check  tenantCheck  `cmd:"" help:"Look in the DNS for the proofs of a tenant's own sites."`
 	Remove tenantRemove `cmd:"" help:"Remove tenants; their labels rest for a while."`
 	Import tenantImport `cmd:"" help:"Add or replace tenants from a file of CSV or JSON lines."`

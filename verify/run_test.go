@@ -1,0 +1,279 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"onedoor/store"
+	"onedoor/tenant"
+)
+
+func openStore(t *testing.T) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), t.TempDir()+"/onedoor.db", store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+type someLabels []string
+
+func (l someLabels) After(_ context.Context, label string, n int) ([]string, error) {
+	i, found := slices.BinarySearch(l, label)
+	if found {
+		i++
+	}
+	return l[i:min(i+n, len(l))], nil
+}
+
+func (l someLabels) Count(context.Context) (int64, error) { return int64(len(l)), nil }
+
+// lines is a log that can be waited for.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	l.beyond(t, text, 0)
+}
+
+// beyond waits until the log has a text more than n times.
+func (l *lines) beyond(t *testing.T, text string, n int) {
+	t.Helper()
+	tick, late := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
+	for l.count(text) <= n {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("the log has no %q:\n%s", text, l.b.String())
+		}
+	}
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
+
+func (b *bed) runner(db *store.DB, log *lines, replica string, labels ...string) *Runner {
+	return NewRunner(RunOptions{
+		Verifier: b.verifier(), Store: db, Labels: someLabels(labels), Log: slog.New(slog.NewTextHandler(log, nil)), Replica: replica,
+		Every: 20 * time.Millisecond, Rate: 1000, Concurrency: 2, lease: 3 * time.Second,
+	})
+}
+
+func (b *bed) serve(f http.HandlerFunc) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.site = f
+}
+
+func run(t *testing.T, r *Runner) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	stop = func() { cancel(); running.Wait() }
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestATenantThatBeginsToFailIsToldOnceAndWhenItIsWellAgain(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	fine := b.site
+	r := b.runner(db, log, "one", "acme", "globex")
+	run(t, r)
+	log.await(t, "all tenants were verified")
+	b.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
+	log.await(t, "outcome=site.not_found")
+	list, err := db.Verdicts(t.Context(), store.VerdictQuery{})
+	if err != nil || len(list) != 1 || list[0].Tenant != "acme" || list[0].App != "atlas" || list[0].Fix == "" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if got := gauge(t, r, "onedoor_verify_failing", "site.not_found"); got != 1 {
+		t.Errorf("the metric says %v", got)
+	}
+	for range 3 { // rounds
+		log.beyond(t, "all tenants were verified", log.count("all tenants were verified"))
+	}
+	if n := log.count("a tenant's login would fail"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	b.serve(fine)
+	log.await(t, "a tenant's login would work again")
+	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) > 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestWhatIsKnownStaysWhileTheProviderIsDown(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	b.site = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }
+	stop := run(t, b.runner(db, log, "one", "acme"))
+	log.await(t, "all tenants were verified")
+	stop()
+	b.provider = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
+	later := &lines{}
+	run(t, b.runner(db, later, "one", "acme"))
+	later.await(t, "all tenants were verified")
+	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestATenantThatIsGoneIsNoFailure(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	if _, err := db.PutVerdict(t.Context(), store.Verdict{Tenant: "umbrella", App: "atlas", Outcome: "site.dns", At: 1}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, b.runner(db, log, "one", "acme"))
+	log.await(t, "all tenants were verified")
+	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) > 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestOneReplicaVerifiesAndAnotherGoesOnWhereItStopped(t *testing.T) {
+	b, db := newBed(t, tenant.Transparent), openStore(t)
+	began := time.Now().Unix()
+	if _, _, err := db.TakeVerifyRound(t.Context(), "dead", began, began+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.KeepVerifyRound(t.Context(), "dead", began+1, store.VerifyRound{Began: began, After: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	log, other := &lines{}, &lines{}
+	one, two := b.runner(db, log, "one", "acme", "globex"), b.runner(db, other, "two", "acme", "globex")
+	one.Every, two.Every = time.Hour, time.Hour
+	run(t, one)
+	log.await(t, "all tenants were verified")
+	run(t, two)
+	if log.count("tenants=1") != 1 || len(b.visits) != 0 {
+		t.Errorf("acme was looked at again:\n%s", log.b.String())
+	}
+	if now, taken, err := db.TakeVerifyRound(t.Context(), "two", time.Now().Unix(), time.Now().Unix()+3); err != nil || taken {
+		t.Errorf("%+v, %v, %v", now, taken, err)
+	}
+	if got := gauge(t, two, "onedoor_verify_slowdown", ""); got >= 0 {
+		t.Errorf("a replica that does not verify says %v", got)
+	}
+}
+
+func TestManyTenantsThatBeginToFailAtOnceAreFewLines(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	var labels []string
+	list := tenant.List{}
+	for i := range 50 {
+		labels = append(labels, fmt.Sprintf("t%02d", i))
+		list = append(list, tenant.Tenant{ID: labels[i], Label: labels[i], Status: tenant.Active})
+	}
+	b.Registry = list
+	b.accepts = func(string) bool { return false }
+	r := b.runner(db, log, "one", labels...)
+	r.Rate, r.Concurrency = 1000, 8
+	r.Every = 200 * time.Millisecond
+	run(t, r)
+	log.await(t, "all tenants were verified")
+	if n := log.count("a tenant's login would fail"); n != maxTold || log.count("tenants=30") != 1 {
+		t.Errorf("%d lines:\n%s", n, log.b.String())
+	}
+}
+
+func TestTheProvidersPeopleComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace()
+		look := func(took time.Duration) { p.took(Verdict{Outcome: OK, provider: took}) }
+		step := 100 * time.Millisecond
+		walk := func(n int, took time.Duration) time.Duration {
+			began := time.Now()
+			for range n {
+				wait(t.Context(), p.next(step))
+				look(took)
+			}
+			return time.Since(began)
+		}
+		if took := walk(101, 10*time.Millisecond); took != 10*time.Second {
+			t.Errorf("100 steps of %s took %s", step, took)
+		}
+		if took := walk(20, 500*time.Millisecond); took < 20*time.Second {
+			t.Errorf("while the provider is slow, 20 steps took %s", took)
+		}
+		walk(100, 10*time.Millisecond)
+		if took := walk(100, 10*time.Millisecond); took > 11*time.Second {
+			t.Errorf("when it is well again, 100 steps took %s", took)
+		}
+		p.took(Verdict{Outcome: Unclear, stalled: true})
+		p.took(Verdict{Outcome: Unclear, stalled: true})
+		if d := p.next(step); d < firstPause {
+			t.Errorf("after no answer the pause is %s", d)
+		}
+		look(10 * time.Millisecond)
+		p.next(step)
+		if d := p.next(step); d > 10*time.Second {
+			t.Errorf("after an answer the pause is %s", d)
+		}
+		for range 100 {
+			p.took(Verdict{stalled: true})
+		}
+		if p.pause != maxPause {
+			t.Errorf("the longest pause is %s", p.pause)
+		}
+	})
+}
+
+func TestARoundIsSpreadOverItsTimeAndNoFasterThanItsRate(t *testing.T) {
+	r := NewRunner(RunOptions{Verifier: New(Options{}), Every: 10 * time.Minute, Rate: 20})
+	for tenants, want := range map[int64]time.Duration{
+		0: maxStep, 2: maxStep, 6000: 100 * time.Millisecond, 10_000: 60 * time.Millisecond, 1_000_000: 50 * time.Millisecond,
+	} {
+		if got := r.step(tenants); got != want {
+			t.Errorf("%d tenants: a step of %s, want %s", tenants, got, want)
+		}
+	}
+}
+
+// gauge is a metric's value, -1 where it is not there.
+func gauge(t *testing.T, r *Runner, name, outcome string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.Collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			value := ""
+			for _, l := range m.GetLabel() {
+				value = l.GetValue()
+			}
+			if f.GetName() == name && value == outcome {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
