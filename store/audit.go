@@ -78,7 +78,7 @@ func (c *change) writeAudit(ctx context.Context) error {
 		for _, e := range part {
 			args = append(args, e.ID, e.At, e.Actor.Name, e.Actor.Via, e.Action, e.Subject, string(e.Before), string(e.After))
 		}
-		_, err := c.ExecContext(ctx, rowsMany(`INSERT INTO audit (revision, at, actor, via, action, subject, before, after)
+		err := c.write(ctx, rowsMany(`INSERT INTO audit (revision, at, actor, via, action, subject, before, after)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, len(part)), args...)
 		if err != nil {
 			return err

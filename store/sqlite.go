@@ -41,6 +41,7 @@ func openSQLite(ctx context.Context, dsn string, db *DB) error {
 	}
 	db.engine = engine{
 		dialect: goose.DialectSQLite3,
+		prepare: true,
 		watch:   db.poll,
 		explain: func(err error) error { return explainFileContent(path, err) },
 		final:   func(err error) bool { return sqliteCode(err) == sqliteNotADatabase || sqliteCode(err) == sqliteFull },

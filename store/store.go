@@ -45,6 +45,7 @@ type engine struct {
 	snapshot       *sql.TxOptions // what it takes to read one moment
 	beforeSnapshot []string
 	notify         string // tells other replicas of a revision; "" where they have to look
+	prepare        bool   // its connections keep no statements prepared by themselves
 	watch          func(ctx context.Context, changed func())
 	explain        func(error) error // of an error at the start, what to do about it
 	final          func(error) bool  // trying again will not help

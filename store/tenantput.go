@@ -381,7 +381,7 @@ func (c *change) writeTenants(ctx context.Context, list []Tenant) error {
 			}
 			args = append(args, t.ID, t.Label, string(t.Status), t.Issuer, parameters, t.Notes, t.Revision, t.CreatedAt, t.UpdatedAt, t.RemovedAt)
 		}
-		_, err := c.ExecContext(ctx, rowsMany(`INSERT INTO tenants (id, label, status, issuer, parameters, notes, revision, created_at, updated_at, removed_at)
+		err := c.write(ctx, rowsMany(`INSERT INTO tenants (id, label, status, issuer, parameters, notes, revision, created_at, updated_at, removed_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (id) DO UPDATE SET status = excluded.status, issuer = excluded.issuer, parameters = excluded.parameters,
 			notes = excluded.notes, revision = excluded.revision, updated_at = excluded.updated_at, removed_at = excluded.removed_at`, len(part)), args...)

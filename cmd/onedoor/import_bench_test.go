@@ -125,7 +125,7 @@ func insertPlainly(b *testing.B, db *sql.DB, rows [][4]any) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		insert, err := tx.PrepareContext(b.Context(), `INSERT INTO plain (label, status, parameters, notes) VALUES ($1, $2, $3, $4)`)
+		insert, err := tx.PrepareContext(b.Context(), `INSERT INTO plain (label, status, parameters, notes) VALUES ($1, $2, $3, $4)`) //nolint:sqlclosecheck // the transaction closes it
 		if err != nil {
 			b.Fatal(err)
 		}
