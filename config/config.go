@@ -355,7 +355,7 @@ type Domains struct {
 	Recheck time.Duration `yaml:"recheck" default:"24h" min:"1m" max:"168h" restart:"true"`
 
 	// Grace is how long the proof may be missing, in three looks at least, before
-	// the site is no longer admitted. An answer that is none does not count.
+	// the site is no longer admitted. An answer that is none does not count, for two weeks.
 	Grace time.Duration `yaml:"grace" default:"72h" min:"1m" max:"720h" restart:"true"`
 }
 

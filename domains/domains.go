@@ -59,6 +59,11 @@ const (
 	// domain lapses, however long ago the first one was: the door may have been
 	// down in between.
 	minMisses = 3
+	// maxSilence is how long an admitted domain may go without an answer of the
+	// DNS, where the grace is not longer. Some outages last days; but whoever has
+	// taken a domain over also says what its servers answer, and could have them
+	// fail for this one name for ever.
+	maxSilence = 14 * 24 * time.Hour
 	// looksPerSecond spares the resolver, and spreads what comes due at once.
 	looksPerSecond = 5
 	looksAtOnce    = 4
@@ -124,7 +129,7 @@ func StateOf(d store.Domain) State {
 		return Waiting
 	case d.Trusted:
 		return Trusted
-	case d.FailingSince > 0:
+	case d.Misses > 0:
 		return Failing
 	}
 	return Admitted
@@ -236,18 +241,34 @@ func (c *Checker) record(ctx context.Context, who store.Actor, t store.Tenant, d
 		d.VerifiedAt = now
 		return c.set(ctx, who, t, d)
 	case absent:
-		if d.Misses++; d.FailingSince == 0 {
+		if d.Misses++; d.Misses == 1 {
+			d.FailingSince = now // a silence before was no sign of it
+		}
+	case unclear:
+		if d.FailingSince == 0 {
 			d.FailingSince = now
 		}
-		if d.VerifiedAt > 0 && d.Misses >= minMisses && now-d.FailingSince >= int64(c.Grace/time.Second) {
-			c.Log.Warn("custom domain lapsed: its proof is gone",
-				slog.String("tenant", t.Label), slog.String("app", d.App), slog.String("origin", d.Origin),
-				slog.Time("failing_since", time.Unix(d.FailingSince, 0).UTC()), slog.Int64("looks", d.Misses))
-			d.VerifiedAt = 0
-			return c.set(ctx, who, t, d)
-		}
+	}
+	if c.lapses(d, found, now) {
+		c.Log.Warn("custom domain lapsed: its proof is gone",
+			slog.String("tenant", t.Label), slog.String("app", d.App), slog.String("origin", d.Origin),
+			slog.Time("failing_since", time.Unix(d.FailingSince, 0).UTC()), slog.Int64("looks", d.Misses))
+		d.VerifiedAt = 0
+		return c.set(ctx, who, t, d)
 	}
 	return d, c.Store.DomainChecked(ctx, store.DueDomain{TenantID: t.ID, Domain: d})
+}
+
+// lapses says whether a domain is admitted no more, after what a look found.
+func (c *Checker) lapses(d store.Domain, found outcome, now int64) bool {
+	away := time.Duration(now-d.FailingSince) * time.Second
+	switch found {
+	case absent:
+		return d.VerifiedAt > 0 && d.Misses >= minMisses && away >= c.Grace
+	case unclear:
+		return d.VerifiedAt > 0 && away >= max(c.Grace, maxSilence)
+	}
+	return false
 }
 
 // set changes whether a domain is admitted, unless it was replaced since the
@@ -297,26 +318,34 @@ func (c *Checker) Run(ctx context.Context) error {
 }
 
 // Round looks at everything that is due now: first at what is admitted and may
-// have to go.
+// have to go. Between any two lots of those that wait it looks at what is
+// admitted again: anybody's claims may be so many that they never end, or lead to
+// servers that take their time.
 func (c *Checker) Round(ctx context.Context) error {
-	for _, queue := range []struct {
-		admitted bool
-		every    time.Duration
-	}{{true, c.Recheck}, {false, min(waitingEvery, c.Recheck)}} {
+	for {
 		for {
-			due, err := c.Store.ClaimDomains(ctx, queue.admitted, c.Now().Add(-queue.every).Unix(), claim)
+			n, err := c.lookAtDue(ctx, true, c.Recheck)
 			if err != nil {
 				return err
 			}
-			if len(due) == 0 {
+			if n == 0 {
 				break
 			}
-			if err := c.lookAt(ctx, due); err != nil {
-				return err
-			}
+		}
+		if n, err := c.lookAtDue(ctx, false, min(waitingEvery, c.Recheck)); err != nil || n == 0 {
+			return err
 		}
 	}
-	return nil
+}
+
+// lookAtDue looks at one lot of those that were not looked at for that long, and
+// returns how many they are.
+func (c *Checker) lookAtDue(ctx context.Context, admitted bool, every time.Duration) (int, error) {
+	due, err := c.Store.ClaimDomains(ctx, admitted, c.Now().Add(-every).Unix(), claim)
+	if err != nil {
+		return 0, err
+	}
+	return len(due), c.lookAt(ctx, due)
 }
 
 func (c *Checker) lookAt(ctx context.Context, due []store.DueDomain) error {

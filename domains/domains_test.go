@@ -304,10 +304,87 @@ func TestNoAnswerIsNeitherAProofNorItsAbsence(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if d := b.domain(t, "acme"); b.site(t, "acme") != origin || d.Misses != 0 || d.FailingSince != 0 {
+			if d := b.domain(t, "acme"); b.site(t, "acme") != origin || d.Misses != 0 || domains.StateOf(d) != domains.Admitted {
 				t.Errorf("%+v", d)
 			}
 		})
+	}
+}
+
+// Whoever takes a domain over also runs its name servers, and can have them fail
+// for the name of the proof alone.
+func TestADomainWhoseServersNeverAnswerLapses(t *testing.T) {
+	b := makeBed(t)
+	name, text := b.claim(t, "acme", origin)
+	b.zone.set(name, text)
+	b.round(t)
+	b.zone.fail(serverFailure)
+	for days := 0; b.site(t, "acme") != ""; days++ {
+		if days > 20 {
+			t.Fatal("still admitted after 20 days of silence")
+		}
+		b.clock.pass(25 * time.Hour)
+		b.round(t)
+	}
+	// It was an outage after all.
+	b.zone.fail(none)
+	b.clock.pass(2 * time.Hour)
+	b.round(t)
+	if d := b.domain(t, "acme"); b.site(t, "acme") != origin || d.FailingSince != 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestASilenceDoesNotShortenTheGrace(t *testing.T) {
+	b := makeBed(t)
+	name, text := b.claim(t, "acme", origin)
+	b.zone.set(name, text)
+	b.round(t)
+	b.zone.fail(serverFailure)
+	for range 10 {
+		b.clock.pass(25 * time.Hour)
+		b.round(t)
+	}
+	b.zone.fail(none)
+	b.zone.remove(name)
+	for look := 1; look <= 3; look++ {
+		b.clock.pass(25 * time.Hour)
+		b.round(t)
+		if b.site(t, "acme") != origin {
+			t.Fatalf("lapsed at look %d", look)
+		}
+	}
+}
+
+// flood is a DNS in which every look takes hours, so that whoever waits for a
+// proof is due again at once.
+type flood struct {
+	clock clock
+	of    string
+	found func()
+}
+
+func (f *flood) TXT(_ context.Context, name string) ([]string, error) {
+	if strings.HasSuffix(name, f.of) {
+		f.found()
+	}
+	f.clock.pass(2 * time.Hour)
+	return nil, domains.ErrAbsent
+}
+
+func TestClaimsWithoutEndDoNotKeepTheDoorFromLookingAtWhatIsAdmitted(t *testing.T) {
+	b := makeBed(t)
+	name, text := b.claim(t, "acme", origin)
+	b.zone.set(name, text)
+	b.round(t)
+	b.claim(t, "globex", "https://never.globex.example")
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	found := false
+	dns := &flood{clock: clock{at: b.clock.now()}, of: "portal.acme.example", found: func() { found = true; stop() }}
+	err := domains.New(domains.Options{Store: b.db, Now: dns.clock.now, Resolver: dns}).Round(ctx)
+	if !found {
+		t.Errorf("the admitted domain was never looked at: %v", err)
 	}
 }
 
