@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +75,11 @@ func TestAReloadTakesAllOfAFileOrNothing(t *testing.T) {
 	r.reloads(2)
 	if r.admits("initech") {
 		t.Error("a tenant that was taken out is let in")
+	}
+	w := httptest.NewRecorder()
+	r.meter.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if want := `onedoor_configuration_reloads_total{outcome="ok"} 2`; !strings.Contains(w.Body.String(), want) {
+		t.Errorf("no %s", want)
 	}
 }
 

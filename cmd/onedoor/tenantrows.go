@@ -156,7 +156,7 @@ func setCell(x *admin.Row, column, cell string) error {
 	case "issuer":
 		x.Issuer = cell
 	case "notes":
-		x.Notes = cell
+		x.Notes = fromText(cell)
 	case "sites":
 		for _, pair := range strings.Fields(cell) {
 			app, origin, ok := strings.Cut(pair, "=")
@@ -196,5 +196,31 @@ func cells(x admin.Row) []string {
 	for name, value := range x.Parameters {
 		parameters.Set(name, value)
 	}
-	return []string{x.Label, x.ID, x.Status, x.Issuer, strings.Join(sites, " "), parameters.Encode(), x.Notes}
+	return []string{x.Label, x.ID, x.Status, x.Issuer, strings.Join(sites, " "), parameters.Encode(), asText(x.Notes)}
+}
+
+// asText lets a spreadsheet take a cell for text. What begins with one of
+// formulaSigns it computes, and a formula can send the sheet to its author: an
+// apostrophe before it is what a person would write.
+func asText(cell string) string {
+	if isFormula(cell) {
+		return "'" + cell
+	}
+	return cell
+}
+
+// fromText undoes asText.
+func fromText(cell string) string {
+	if strings.HasPrefix(cell, "'") && isFormula(cell) {
+		return cell[1:]
+	}
+	return cell
+}
+
+const formulaSigns = "=+-@\t\r"
+
+// isFormula says whether a cell is a formula behind any number of apostrophes.
+func isFormula(cell string) bool {
+	cell = strings.TrimLeft(cell, "'")
+	return cell != "" && strings.IndexByte(formulaSigns, cell[0]) >= 0
 }
