@@ -20,6 +20,9 @@ import (
 // they see it.
 const secretPrefix = "onedoor_"
 
+// configured is what the audit log calls whoever has the configuration's token.
+const configured = "admin.token"
+
 // newSecret makes the secret of a token: 256 bits, which nobody guesses, so that
 // a fast hash is enough to keep it by.
 func newSecret() string {
@@ -98,7 +101,7 @@ func (a *API) authenticate(r *http.Request) (Caller, *Problem) {
 
 func (a *API) callerWith(ctx context.Context, secret, hash string, now time.Time) (Caller, *Problem) {
 	if own := a.token(); own != "" && subtle.ConstantTimeCompare([]byte(hash), []byte(hashOf(own))) == 1 {
-		return Caller{Name: "admin.token", Via: "api", Scopes: Scopes()}, nil
+		return Caller{Name: configured, Via: "api", Scopes: Scopes()}, nil
 	}
 	const unknown = "This token is none, or was removed, or has expired."
 	if !strings.HasPrefix(secret, secretPrefix) {
@@ -113,7 +116,7 @@ func (a *API) callerWith(ctx context.Context, secret, hash string, now time.Time
 	case t.ExpiresAt != 0 && t.ExpiresAt <= now.Unix():
 		return Caller{}, unauthorized("invalid_token", unknown)
 	}
-	return Caller{Name: t.Name, Via: "api", Scopes: t.Scopes}, nil
+	return Caller{Name: t.Name, Via: "api", Scopes: t.Scopes, ExpiresAt: t.ExpiresAt}, nil
 }
 
 func (a *API) token() string {

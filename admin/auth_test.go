@@ -142,6 +142,22 @@ func TestATokenGivesNoMoreThanItHas(t *testing.T) {
 	}
 }
 
+func TestATokenOutlivesNotTheOneThatMadeIt(t *testing.T) {
+	b := makeBed(t)
+	in := func(d time.Duration) string { return b.now().Add(d).UTC().Format(time.RFC3339) }
+	lent := into[admin.NewToken](b.ask("POST", "/v1/tokens", `{"name":"lent","scopes":["tokens:write"],"expires_at":"`+in(time.Hour)+`"}`).is(201, "")).Secret
+	hers := []string{"Authorization", "Bearer " + lent}
+	b.ask("POST", "/v1/tokens", `{"name":"a","scopes":["tokens:write"]}`, hers...).is(403, "token_outlives")
+	b.ask("POST", "/v1/tokens", `{"name":"a","scopes":["tokens:write"],"expires_at":null}`, hers...).is(403, "token_outlives")
+	b.ask("POST", "/v1/tokens", `{"name":"a","scopes":["tokens:write"],"expires_at":"`+in(2*time.Hour)+`"}`, hers...).is(403, "token_outlives")
+	b.ask("POST", "/v1/tokens", `{"name":"a","scopes":["tokens:write"],"expires_at":"`+in(time.Hour)+`"}`, hers...).is(201, "")
+}
+
+func TestNoTokenGoesByTheNameOfTheConfigurations(t *testing.T) {
+	b := makeBed(t)
+	b.ask("POST", "/v1/tokens", `{"name":"admin.token","scopes":["tenants:read"]}`).is(422, "invalid").at("body.name")
+}
+
 func TestWhoAsksTooOftenWaits(t *testing.T) {
 	b := makeBed(t, func(o *admin.Options) { o.Rate = 2 })
 	secret := b.token("busy", admin.TenantsRead)

@@ -23,7 +23,7 @@ var scopes = []struct{ Name, Allows string }{
 	{DomainsTrust, "admit a site without a proof in the DNS"},
 	{AuditRead, "see who changed what"},
 	{TokensRead, "see which tokens there are, never their secrets"},
-	{TokensWrite, "add tokens with no more scopes than one's own, and remove any"},
+	{TokensWrite, "add tokens with no more scopes and no longer life than one's own, and remove any"},
 	{KeysRead, "see which sealing keys there are, never the keys"},
 	{KeysWrite, "rotate and revoke sealing keys"},
 	{MetricsRead, "read /metrics"},
@@ -44,6 +44,8 @@ type Caller struct {
 	Name   string // for the audit log
 	Via    string // "api", "cli"
 	Scopes []string
+
+	ExpiresAt int64 // unix seconds; 0: never
 }
 
 func (c Caller) may(scope string) bool { return scope == "" || slices.Contains(c.Scopes, scope) }

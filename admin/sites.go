@@ -18,7 +18,7 @@ type Proof struct {
 	Record       *Record    `json:"record,omitempty" doc:"What its owner publishes in the DNS to prove it; none for a trusted one."`
 	VerifiedAt   *time.Time `json:"verified_at,omitempty" doc:"Since when it is admitted."`
 	CheckedAt    *time.Time `json:"checked_at,omitempty" doc:"When the DNS was asked last."`
-	FailingSince *time.Time `json:"failing_since,omitempty" doc:"Since when the proof is missing. It lapses after domains.grace."`
+	FailingSince *time.Time `json:"failing_since,omitempty" doc:"Since when no look has found the proof. It lapses after domains.grace, or where the DNS gives no answer at all after two weeks."`
 }
 
 // Record is a record of the DNS.

@@ -38,7 +38,7 @@ func (a *API) tokens() {
 	}, a.listTokens)
 	register(a, operation{
 		id: "add-token", method: http.MethodPost, path: "/v1/tokens", tag: tagTokens, scope: TokensWrite,
-		summary: "Add a token", doc: "The answer has its secret, this once. It can have no scope that the caller has not.", bodyLimit: 64 << 10,
+		summary: "Add a token", doc: "The answer has its secret, this once. It can have no scope that the caller has not, and ends no later than the caller's.", bodyLimit: 64 << 10,
 		status: http.StatusCreated, problems: bodyProblems(http.StatusConflict),
 	}, a.addToken)
 	register(a, operation{
@@ -114,6 +114,13 @@ func (a *API) addToken(ctx context.Context, in *addTokenIn) (*newTokenOut, error
 		if t.ExpiresAt <= a.now().Unix() || in.Body.ExpiresAt.Year() > 9999 {
 			return nil, invalid([]Mistake{{Location: "body.expires_at", Detail: "is over already: give a moment in the future"}})
 		}
+	}
+	if end := caller.ExpiresAt; end != 0 && (t.ExpiresAt == 0 || t.ExpiresAt > end) {
+		// A token that was lent for a day would live on in one that it made.
+		return nil, problem(http.StatusForbidden, "token_outlives", "This token ends at "+moment(end).Format(time.RFC3339)+", so none that it adds can end later.", "give expires_at, no later than that, or ask with a token that lives longer")
+	}
+	if t.Name == configured {
+		return nil, invalid([]Mistake{{Location: "body.name", Detail: "is what the audit log calls the token of the configuration: choose another"}})
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails (Go 1.24)

@@ -72,7 +72,7 @@ func (a *API) listTraces(ctx context.Context, in *tracesIn) (*tracesOut, error) 
 	if text != "" {
 		at, id, _ := strings.Cut(text, " ")
 		var err error
-		if q.Before.At, err = strconv.ParseInt(at, 10, 64); err != nil || id == "" {
+		if q.Before.At, err = strconv.ParseInt(at, 10, 64); err != nil || !reference(id) {
 			return nil, badCursor()
 		}
 		q.Before.ID = id
@@ -87,6 +87,12 @@ func (a *API) listTraces(ctx context.Context, in *tracesIn) (*tracesOut, error) 
 		out.Body.Next = cursor(strconv.FormatInt(last.Updated.UnixMilli(), 10) + " " + last.ID)
 	}
 	return &out, nil
+}
+
+// reference says whether s has the form of a login's id. PostgreSQL takes no
+// other octets than those of text.
+func reference(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 type traceIn struct {

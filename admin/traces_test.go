@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -74,6 +75,8 @@ func TestTracesAreFoundPageByPage(t *testing.T) {
 		t.Errorf("%d traces of the last second", len(some.Traces))
 	}
 	b.ask("GET", "/v1/traces?cursor=AAAA", "").is(422, "cursor_invalid")
+	nul := base64.RawURLEncoding.EncodeToString([]byte("1 a\x00")) // no text of PostgreSQL's
+	b.ask("GET", "/v1/traces?cursor="+nul, "").is(422, "cursor_invalid")
 	b.ask("GET", "/v1/traces?since=yesterday", "").is(422, "invalid")
 	b.ask("GET", "/v1/traces?tenant=A%27", "").is(422, "invalid")
 	b.ask("GET", "/v1/traces", "", "Authorization", "Bearer "+b.token("x", admin.TenantsRead)).is(403, "scope_missing")
