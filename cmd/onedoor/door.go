@@ -96,6 +96,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 	if err := d.look(cfg); err != nil {
 		return nil, found(err, "")
 	}
+	d.onReload(d.meter.Reloaded)
 	d.checkDomains(cfg)
 	d.background(func(ctx context.Context) error {
 		db.PruneUntil(ctx, log)
