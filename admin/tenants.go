@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -305,11 +307,30 @@ func (a *API) putTenant(ctx context.Context, in *putIn) (*tenantOut, error) {
 
 // newMistakes are those that a tenant does not have already: an app that was
 // taken out of the configuration, or a label that is reserved now, is no reason
-// to keep a tenant from being suspended.
+// to keep a tenant from being suspended. Only a value that stays is excused: what
+// is said of an app that is gone is said of any origin, and the app may come back.
 func (a *API) newMistakes(now store.Tenant, next TenantBody) []Mistake {
-	rules := a.Rules()
-	had := mistakes(rules, now.Label, bodyOf(now), "body")
-	return slices.DeleteFunc(mistakes(rules, now.Label, next, "body"), func(m Mistake) bool { return slices.Contains(had, m) })
+	rules, is := a.Rules(), bodyOf(now)
+	had := mistakes(rules, now.Label, is, "body")
+	return slices.DeleteFunc(mistakes(rules, now.Label, next, "body"), func(m Mistake) bool {
+		return slices.Contains(had, m) && stays(is, next, m.Location)
+	})
+}
+
+// stays says whether what a mistake is about is the same in both.
+func stays(is, next TenantBody, location string) bool {
+	member, name, _ := strings.Cut(strings.TrimPrefix(location, "body."), ".")
+	switch {
+	case member == "issuer":
+		return is.Issuer == next.Issuer
+	case member == "sites":
+		return is.Sites[name] == next.Sites[name]
+	case member == "parameters" && name != "":
+		return is.Parameters[name] == next.Parameters[name]
+	case member == "parameters":
+		return maps.Equal(is.Parameters, next.Parameters)
+	}
+	return true // the label
 }
 
 // bodyOf is the body that would make a tenant what it is.

@@ -230,7 +230,8 @@ func TestATenantThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
 	b.rules.Apps[0].Name, b.rules.Issuers, b.rules.Reserved = "other", nil, []string{"acme", "www"}
 	b.ask("PATCH", "/v1/tenants/acme", `{"status":"suspended"}`).is(200, "")
 	b.ask("PATCH", "/v1/tenants/acme", `{"issuer":"/realms/other"}`).is(422, "invalid").at("body.issuer")
-	b.ask("PATCH", "/v1/tenants/acme", `{"sites":{"atlas":"https://elsewhere.acme.example"}}`).is(200, "") // the same mistake still
+	b.ask("PATCH", "/v1/tenants/acme", `{"sites":{"atlas":"http://auth.example.com"}}`).is(422, "invalid").at("body.sites.atlas") // another value is not excused
+	b.ask("PATCH", "/v1/tenants/acme", `{"notes":"x","sites":{"atlas":"https://portal.acme.example"}}`).is(200, "")
 	b.ask("PATCH", "/v1/tenants/acme", `{"sites":{"more":"https://elsewhere.acme.example"}}`).is(422, "invalid").at("body.sites.more")
 	b.ask("PUT", "/v1/tenants/acme", `{"status":"suspended","sites":{}}`).is(200, "")
 	b.ask("PUT", "/v1/tenants/www", `{}`).is(422, "invalid").at("path.label")
