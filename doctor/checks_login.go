@@ -177,6 +177,9 @@ func (c *examination) unregistered(cl Client, q Question, t Trial, register stri
 			return fail(ClientOther, cl.ID, fmt.Sprintf("%s; it belongs to client %s", said, other.ID), "give the app its own client_id, "+other.ID)
 		}
 	}
+	if cl.Through && c.Door != nil && cl.Registered != "" {
+		return fail(RedirectUnregistered, cl.ID+" "+q.RedirectURI, said, c.throughFixes(cl, q, register)...)
+	}
 	if t.Near != "" {
 		said += fmt.Sprintf("; it knows %s, and the two differ in: %s", t.Near, t.Difference)
 		if t.Difference == differScheme && strings.HasPrefix(q.RedirectURI, "http:") {
@@ -186,6 +189,20 @@ func (c *examination) unregistered(cl Client, q Question, t Trial, register stri
 		return fail(RedirectUnregistered, cl.ID+" "+q.RedirectURI, said, "register exactly "+q.RedirectURI+" "+register, "or let the app send "+t.Near)
 	}
 	return fail(RedirectUnregistered, cl.ID+" "+q.RedirectURI, said, "register exactly "+q.RedirectURI+" "+register)
+}
+
+// throughFixes are for a tenant's redirect URI that came back refused through
+// the door, which no provider has to know. A provider of one's own was asked for
+// the registered one before and took it; the one inside was not.
+func (c *examination) throughFixes(cl Client, q Question, register string) []string {
+	refused := "see what the door refused: onedoor trace find --failed; does the running door have this configuration, and the tenant?"
+	if c.Door.Upstream != "" {
+		return []string{refused}
+	}
+	return []string{
+		"register exactly " + cl.Registered + " " + register + ", which the door sends in place of " + q.RedirectURI + ": onedoor client set --redirect-uri " + cl.Registered + " " + cl.ID,
+		"if that is registered (onedoor client list), " + refused,
+	}
 }
 
 // registerAt is where at the provider redirect URIs stand.

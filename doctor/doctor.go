@@ -69,7 +69,11 @@ type Client struct {
 	Ends map[string]string
 	// Through sends its requests through the door; others go to the provider as
 	// the door would send them.
-	Through    bool
+	Through bool
+	// Registered is what the door sends in place of RedirectURIs of a client
+	// that goes through it: the one that the provider has to know. "" where it
+	// sends them as they are.
+	Registered string
 	Parameters url.Values
 	Public     bool // without a secret: a script may call the token endpoint
 }

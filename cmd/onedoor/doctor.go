@@ -275,7 +275,7 @@ func clientsFor(cfg *config.Config, tenants []string) (all []doctor.Client) {
 				all = append(all, d)
 			}
 			th := through
-			th.Issuer = d.Issuer
+			th.Issuer, th.Registered = d.Issuer, d.RedirectURIs[0]
 			for _, tenant := range tenants {
 				if uri := site(tenant); uri != "" && (label == "" || label == tenant) {
 					th.RedirectURIs = append(slices.Clone(th.RedirectURIs), uri)
