@@ -86,7 +86,9 @@ func CheckPostgres(dsn string) error {
 
 // parsePostgres reads a URL. No error has a value of it.
 func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
-	if _, err := url.Parse(dsn); err != nil {
+	// An "@" or "#" of a password that stands for itself makes the rest of it a
+	// host's or a database's name, which errors print.
+	if u, err := url.Parse(dsn); err != nil || strings.Contains(u.EscapedPath(), "@") || u.Fragment != "" || strings.Count(authority(dsn), "@") > 1 {
 		return nil, errors.New(`the URL cannot be read: write special characters of the password percent-encoded, as "%40" for "@"`)
 	}
 	config, err := pgx.ParseConfig(dsn)
@@ -107,6 +109,15 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 		config.ConnectTimeout = connectBound
 	}
 	return config, nil
+}
+
+// authority is what of a URL stands before its path (RFC 3986 §3.2).
+func authority(dsn string) string {
+	_, rest, _ := strings.Cut(dsn, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
 }
 
 func address(config *pgx.ConnConfig) string {

@@ -50,7 +50,7 @@ func (c *serveCommand) Run(t *terminal) error {
 		return nil // asked to stop while it waited
 	}
 	if err != nil {
-		return found(err, "the database holds the keys that logins are sealed with: give `database` a path that can be written")
+		return found(err, "the database holds the keys that logins are sealed with: give `database` a path that can be written, or the URL of a PostgreSQL that lets the door in")
 	}
 	defer db.Close()
 	d, err := newDoor(t.ctx, cfg, db, log, doorOptions{})
