@@ -55,7 +55,7 @@ type Sites map[string]string
 func (Sites) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: "object", Nullable: true, MaxProperties: new(store.MaxDomains),
-		AdditionalProperties: &huma.Schema{Type: "string", MaxLength: new(store.MaxOrigin), Pattern: originPattern},
+		AdditionalProperties: &huma.Schema{Type: "string", MaxLength: new(store.MaxOrigin), Pattern: originPattern, PatternDescription: "scheme, host and port, as a browser writes them"},
 		Extensions:           map[string]any{"propertyNames": map[string]any{"pattern": appPattern, "maxLength": store.MaxApp}},
 		Examples:             []any{map[string]any{"atlas": "https://portal.acme.example"}},
 	}

@@ -209,12 +209,19 @@ func (t *terminal) refusal(err error) error {
 		if len(no.Errors) == 1 {
 			detail = mistakeLine(no.Errors[0])
 		}
-		return &failure{code: code, message: lower(detail), hint: no.Hint, cause: err}
+		return &failure{code: code, message: lower(detail), hint: cmp.Or(hintHere[no.Code], no.Hint), cause: err}
 	}
 	for _, m := range no.Errors {
 		t.complain(mistakeLine(m), "")
 	}
 	return alreadySaid(code)
+}
+
+// hintHere is the API's hint, by its code, in what can be typed here.
+var hintHere = map[string]string{
+	"no_such_tenant": "onedoor tenant list shows which there are; those of tenants.list stand in the configuration alone",
+	"label_resting":  "choose another label, or have that tenant back: onedoor tenant import, with its id (/v1/audit has it) beside the label",
+	"token_invalid":  "name the file of a token that is in force: --token-file, or ONEDOOR_TOKEN_FILE; onedoor token add makes one",
 }
 
 // lower makes of a sentence what stands behind "error:".

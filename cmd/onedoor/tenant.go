@@ -258,7 +258,7 @@ func (f tenantFlags) each(t *terminal, r *registrar, labels []string, patch map[
 	var done []admin.Tenant
 	for _, label := range labels {
 		if err := do(label); err != nil {
-			return t.refusal(err)
+			return t.refusal(naming(err, label))
 		}
 		if err := f.admit(t, r, label, patch); err != nil {
 			return t.refusal(err)
@@ -278,6 +278,19 @@ func (f tenantFlags) each(t *terminal, r *registrar, labels []string, patch map[
 		return t.json(done)
 	}
 	return nil
+}
+
+// naming has a mistake in a label say which one, of several.
+func naming(err error, label string) error {
+	var no *refused
+	if errors.As(err, &no) {
+		for i := range no.Errors {
+			if m := &no.Errors[i]; m.Location == "path.label" && !strings.Contains(m.Detail, strconv.Quote(label)) {
+				m.Location = "label " + strconv.Quote(label)
+			}
+		}
+	}
+	return err
 }
 
 // Run adds tenants, up to the first that is there.
