@@ -42,7 +42,8 @@ type Config struct {
 	InternalURLs []string `yaml:"internal_urls" example:"[http://onedoor:9000]"`
 
 	// Listen is the address of the one listener for both horizons, host:port or
-	// :port. Exactly one of `listen` and `listeners` is given.
+	// :port. Exactly one of `listen` and `listeners` is given. A change needs a
+	// restart.
 	Listen string `yaml:"listen" example:":9000"`
 
 	// Listeners keep the horizons apart, each with its own address, proxies and
@@ -115,7 +116,7 @@ type Config struct {
 // Listener is one address that the door listens on.
 type Listener struct {
 	// Address is where it listens: host:port, or :port for every address of the
-	// machine.
+	// machine. A change needs a restart, and so does a listener more or less.
 	Address string `yaml:"address" required:"true" example:":8080"`
 
 	// Serves is which horizons callers of this listener belong to. Leave
@@ -132,7 +133,8 @@ type Listener struct {
 	// is ignored. With `trusted_proxies` the default is x-forwarded.
 	Forwarded string `yaml:"forwarded" enum:"x-forwarded,rfc7239"`
 
-	// TLS makes this an https listener.
+	// TLS makes this an https listener. To turn it on or off needs a restart;
+	// other files do not.
 	TLS *TLS `yaml:"tls"`
 }
 
