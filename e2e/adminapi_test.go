@@ -47,7 +47,7 @@ admin: {listen: "127.0.0.1:%d", token: %s, rate: 100000}
 	}
 	run := exec.CommandContext(t.Context(), filepath.Join(lab.CacheDir(), "schemathesis", "bin", "schemathesis"),
 		"--no-color", "--config-file", filepath.Join(lab.Root(), "e2e", "schemathesis", "schemathesis.toml"),
-		"run", api+"/v1/openapi.json", "--checks", "all", "--max-examples", "60", "--seed", "9457")
+		"run", api+"/v1/openapi.json", "--checks", "all", "--max-examples", "40", "--seed", "9457")
 	run.Env = append(run.Environ(), "ONEDOOR_TOKEN="+token)
 	run.Dir = t.TempDir()
 	out, err := run.CombinedOutput()
