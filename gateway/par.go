@@ -123,6 +123,10 @@ func (g *Gateway) authorizePushed(w http.ResponseWriter, r *request, app *tenant
 // refuseRequestURI refuses a request_uri that we did not hand out: the provider
 // would fetch it, and its redirect URI would override ours (THREATS T-20, T-21).
 func (g *Gateway) refuseRequestURI(w http.ResponseWriter, r *request, app *tenant.App, issuer *upstream.Issuer, ps oidc.Params, err error) {
+	if couldNotLook(err) {
+		g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, &oidc.Error{Code: oidc.TemporarilyUnavailable, Rule: "request_uri", Cause: err})
+		return
+	}
 	e := &oidc.Error{Code: oidc.RequestURINotSupported, Rule: "request_uri", Description: "request_uri must be one that was pushed here (RFC 9126)", Cause: err}
 	if to, bad := g.checkTarget(r, app, issuer, ps); bad == nil {
 		g.answerError(w, r, to, issuer, ps, e)

@@ -8,6 +8,7 @@ import (
 
 	"onedoor/oidc"
 	"onedoor/page"
+	"onedoor/seal"
 	"onedoor/tenant"
 )
 
@@ -18,10 +19,11 @@ func (g *Gateway) refuseAndReturn(w http.ResponseWriter, r *request, key string,
 	page.Refuse(w, r.Request, http.StatusBadRequest, page.Refusal{Key: key, Reference: r.id, BackURL: to.Site()})
 }
 
-// couldNotLook says whether a refusal is the registry's own failure.
+// couldNotLook says whether a refusal is a failure of ours: the registry, or the
+// keys, could not be read.
 func couldNotLook(e error) bool {
 	var no *tenant.Refusal
-	return errors.As(e, &no) && no.CouldNotLook()
+	return errors.Is(e, seal.ErrKeyUnread) || errors.As(e, &no) && no.CouldNotLook()
 }
 
 // refuseKept refuses where what was kept of a state cannot be had: for good, or
@@ -35,14 +37,14 @@ func (g *Gateway) refuseKept(w http.ResponseWriter, r *request, key string, to t
 	g.refuse(w, r, e.Status, page.ProviderUnavailable, e)
 }
 
-// refuseJSON answers a back channel request (RFC 6749 §5.2). Where the registry
-// could not look, a code or a redirect URI may be good all the same: the app is
+// refuseJSON answers a back channel request (RFC 6749 §5.2). Where we could not
+// look, a code or a redirect URI may be good all the same: the app is
 // to ask again, and not to take it for spent.
 func (g *Gateway) refuseJSON(w http.ResponseWriter, r *request, e *oidc.Error) {
 	if couldNotLook(e) {
 		e = &oidc.Error{
 			Status: http.StatusServiceUnavailable, Code: oidc.TemporarilyUnavailable, Rule: e.Rule,
-			Description: "the tenants cannot be looked up at the moment", Cause: e.Cause,
+			Description: "what decides this request cannot be looked up at the moment", Cause: e.Cause,
 		}
 		w.Header()["Retry-After"] = retryAfter
 	}

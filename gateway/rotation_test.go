@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -179,13 +180,68 @@ func TestAReplicaThatLearnsLateOpensWhatAnotherSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := 0
-	b.ring.OnUnknown(func(id byte) {
+	b.ring.OnUnknown(func(id byte) error {
 		asked++
 		if id == 2 {
 			b.setKeys(b.keys...)
 		}
+		return nil
 	})
 	if resp := b.finish(sealed); resp.StatusCode != http.StatusSeeOther || asked != 1 {
 		t.Errorf("%s, asked %d times", resp.Status, asked)
+	}
+}
+
+// TestAReplicaThatCannotLookForAKeySendsNobodyAway: another replica finishes the
+// login, or this one in a moment.
+func TestAReplicaThatCannotLookForAKeySendsNobodyAway(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	b.rotate()
+	_, sealed := b.begin("st")
+	query, _ := url.ParseQuery(b.last().query)
+	b.codes["K"] = query.Get("code_challenge")
+	all, cookies := b.keys, b.cookies
+	forget := func() {
+		b.setKeys(all[1:]...)
+		b.ring.OnUnknown(func(byte) error { return errors.New("the database is away") })
+	}
+	later := func(what string, resp *http.Response) {
+		t.Helper()
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Location") != "" {
+			t.Errorf("%s: %s %v, want 503", what, resp.Status, resp.Header)
+		}
+	}
+	forget()
+	later("the response", b.finish(sealed))
+	b.setKeys(all...)
+	b.cookies = cookies
+	loc, err := b.finish(sealed).Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	forget()
+	later("the token request", b.exchange(loc.Query().Get("code")))
+	b.setKeys(all...)
+	if resp := b.exchange(loc.Query().Get("code")); resp.StatusCode != http.StatusOK {
+		t.Errorf("the token request, once more: %s", resp.Status)
+	}
+}
+
+func TestAPushedRequestUnderAKeyThatCannotBeLookedForWaits(t *testing.T) {
+	b := newAuthorizeBed(t, nil)
+	b.rotate()
+	form := url.Values{"response_type": {"code"}, "redirect_uri": {acmeURI}, "state": {"st"}}.Encode()
+	resp := b.send("POST", "/par", "", "application/x-www-form-urlencoded", form, [][2]string{{"Authorization", "Basic shop:shop-secret"}})
+	var answer struct {
+		RequestURI string `json:"request_uri"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%s %v", resp.Status, err)
+	}
+	b.setKeys(b.keys[1:]...)
+	b.ring.OnUnknown(func(byte) error { return errors.New("the database is away") })
+	ask := url.Values{"client_id": {"shop"}, "request_uri": {answer.RequestURI}}.Encode()
+	if resp := b.send("GET", "/authorize", ask, "", "", nil); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Location") != "" {
+		t.Errorf("%s %v, want 503", resp.Status, resp.Header)
 	}
 }

@@ -42,7 +42,7 @@ func NewKey(id byte) Key {
 type Ring struct {
 	now     func() time.Time
 	current atomic.Pointer[keys]
-	ask     func(id byte)
+	ask     func(id byte) error
 }
 
 // keys are never changed.
@@ -66,10 +66,11 @@ func NewRing(now func() time.Time, keys ...Key) (*Ring, error) {
 }
 
 // OnUnknown is what the ring does when a value names a key that it does not
-// have: ask may Set keys, and then the value is looked at again. Anybody can
-// write such a value, so ask must bound how often it works. It is set before
-// the ring is used.
-func (r *Ring) OnUnknown(ask func(id byte)) { r.ask = ask }
+// have: ask may Set keys, and then the value is looked at again. An error says
+// that it could not look, so that there may be such a key all the same. Anybody
+// can write such a value, so ask must bound how often it works, and how long. It
+// is set before the ring is used.
+func (r *Ring) OnUnknown(ask func(id byte) error) { r.ask = ask }
 
 // Set puts these keys in the place of all that were there. The first one whose
 // time has come seals; where there is none, the last. A key that is left out
@@ -132,15 +133,21 @@ func (k *keys) sealing(now time.Time) *ringKey {
 	return k.list[last]
 }
 
-// find returns a key by its id, or nil. One that another replica has made in
-// this moment is asked for.
-func (r *Ring) find(id byte) *ringKey {
+// find returns a key by its id. One that another replica has made in this moment
+// is asked for.
+func (r *Ring) find(id byte) (*ringKey, error) {
 	k := r.current.Load().byID[id]
-	if k == nil && r.ask != nil {
-		r.ask(id)
-		k = r.current.Load().byID[id]
+	if k != nil {
+		return k, nil
 	}
-	return k
+	bad := ErrOpen
+	if r.ask != nil && r.ask(id) != nil {
+		bad = ErrKeyUnread
+	}
+	if k = r.current.Load().byID[id]; k == nil {
+		return nil, bad
+	}
+	return k, nil
 }
 
 // Primary is the id of the key that seals.
@@ -168,9 +175,9 @@ func (r *Ring) Browser(keyID byte, transaction []byte) (string, error) {
 }
 
 func (r *Ring) derive(keyID byte, transaction []byte, of func(*ringKey) *mac) (string, error) {
-	k := r.find(keyID)
-	if k == nil {
-		return "", ErrOpen
+	k, err := r.find(keyID)
+	if err != nil {
+		return "", err
 	}
 	return of(k).sum(transaction), nil
 }

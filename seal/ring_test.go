@@ -105,11 +105,9 @@ func TestAnUnknownKeyIsAskedForOnceAndAKnownOneNever(t *testing.T) {
 	r := ring(t, c, fixed(1))
 	known, theirs, never := r.Seal(State, issuer, nil), ring(t, c, fixed(2)).Seal(State, issuer, nil), ring(t, c, fixed(3)).Seal(State, issuer, nil)
 	var asked []byte
-	r.OnUnknown(func(id byte) {
+	r.OnUnknown(func(id byte) error {
 		asked = append(asked, id)
-		if err := r.Set(fixed(2), fixed(1)); err != nil {
-			t.Fatal(err)
-		}
+		return r.Set(fixed(2), fixed(1))
 	})
 	for _, text := range []string{known, theirs, theirs} {
 		if _, err := r.Open(State, issuer, text, time.Hour); err != nil {
@@ -121,6 +119,22 @@ func TestAnUnknownKeyIsAskedForOnceAndAKnownOneNever(t *testing.T) {
 	}
 	if !bytes.Equal(asked, []byte{2, 3}) {
 		t.Errorf("asked for %v", asked)
+	}
+}
+
+func TestAKeyThatCouldNotBeLookedForIsNoUnknownOne(t *testing.T) {
+	c := &clock{time.Unix(1e9, 0)}
+	r := ring(t, c, fixed(1))
+	theirs := ring(t, c, fixed(2)).Seal(State, issuer, nil)
+	r.OnUnknown(func(byte) error { return errors.New("the database is away") })
+	if _, err := r.Open(State, issuer, theirs, time.Hour); !errors.Is(err, ErrKeyUnread) || errors.Is(err, ErrOpen) {
+		t.Errorf("a value: %v", err)
+	}
+	if _, err := r.Verifier(2, []byte("t")); !errors.Is(err, ErrKeyUnread) {
+		t.Errorf("a verifier: %v", err)
+	}
+	if _, err := r.Open(State, issuer, r.Seal(State, issuer, nil), time.Hour); err != nil {
+		t.Errorf("a value under a key that is there: %v", err)
 	}
 }
 

@@ -57,6 +57,11 @@ var purposes = []Purpose{State, Code, Logout, Pushed, Kept}
 // purpose, change or age it was is nobody's business.
 var ErrOpen = errors.New("sealed value does not open")
 
+// ErrKeyUnread says of a value that it names a key which is not in the ring and
+// could not be looked for either: at another moment, or another replica, it may
+// open.
+var ErrKeyUnread = errors.New("sealed value names a key that could not be looked for")
+
 // ErrExpired wraps ErrOpen for a value that is authentic and too old: the door
 // can still say to which site the person may go back to begin again.
 var ErrExpired = fmt.Errorf("sealed value has expired: %w", ErrOpen)
@@ -83,7 +88,7 @@ var strict = base64.RawURLEncoding.Strict()
 
 // Open returns what was sealed not longer than ttl ago. For a value that is
 // authentic and older it returns the value and ErrExpired; for any other
-// failure nothing and ErrOpen.
+// failure nothing and ErrOpen, or ErrKeyUnread.
 func (r *Ring) Open(p Purpose, context, text string, ttl time.Duration) ([]byte, error) {
 	if len(text) > MaxText {
 		return nil, ErrOpen
@@ -96,9 +101,9 @@ func (r *Ring) Open(p Purpose, context, text string, ttl time.Duration) ([]byte,
 	if len(raw) < head+8+chacha20poly1305.Overhead || raw[0] != version {
 		return nil, ErrOpen
 	}
-	k := r.find(raw[1])
-	if k == nil {
-		return nil, ErrOpen
+	k, err := r.find(raw[1])
+	if err != nil {
+		return nil, err
 	}
 	plain, err := k.aeads[p].Open(raw[head:head], raw[2:head], raw[head:], aad(p, k.id, context))
 	if err != nil || len(plain) < 8 {

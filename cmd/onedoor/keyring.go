@@ -5,7 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -71,8 +71,9 @@ type keyring struct {
 	now   func() time.Time
 	times func() keyTimes
 
-	mu    sync.Mutex
-	known []knownKey // the newest first; what the ring has
+	turn  chan struct{} // holds one token; whoever has it may read and set keys
+	known []knownKey    // the newest first; what the ring has
+	read  atomic.Int64  // when they were last read with success, in nanoseconds of now
 
 	looks  *rate.Limiter
 	flight singleflight.Group
@@ -88,7 +89,9 @@ type knownKey struct {
 // openKeyring reads the keys that all replicas share, and makes one where there
 // is none.
 func openKeyring(ctx context.Context, db *store.DB, log *slog.Logger, times func() keyTimes, now func() time.Time) (*keyring, error) {
-	k := &keyring{db: db, log: log, now: now, times: times, looks: rate.NewLimiter(keyLooks, keyLooks)}
+	k := &keyring{db: db, log: log, now: now, times: times, looks: rate.NewLimiter(keyLooks, keyLooks), turn: make(chan struct{}, 1)}
+	k.turn <- struct{}{}
+	began := now()
 	stored, err := db.SealKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -97,6 +100,7 @@ func openKeyring(ctx context.Context, db *store.DB, log *slog.Logger, times func
 	if k.Ring, err = seal.NewRing(now, keys...); err != nil {
 		return nil, err
 	}
+	k.read.Store(began.UnixNano())
 	k.OnUnknown(k.lookFor)
 	return k, nil
 }
@@ -127,19 +131,27 @@ func (k *keyring) introduce(stored []store.SealKey, start bool) []seal.Key {
 
 // refresh reads the keys, and changes the ring where they have changed.
 func (k *keyring) refresh(ctx context.Context) error {
-	k.mu.Lock() // over the reading too: what was read first must not be set last
-	defer k.mu.Unlock()
+	// The turn is kept over the reading too: what was read first must not be set last.
+	select {
+	case <-k.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { k.turn <- struct{}{} }()
+	began := k.now()
 	stored, err := k.db.SealKeys(ctx)
 	if err != nil {
 		return err
 	}
 	same := func(a knownKey, b store.SealKey) bool { return a.id == b.ID && a.createdAt == b.CreatedAt }
 	if slices.EqualFunc(k.known, stored, same) {
+		k.read.Store(began.UnixNano())
 		return nil
 	}
 	if err := k.Set(k.introduce(stored, false)...); err != nil {
 		return err
 	}
+	k.read.Store(began.UnixNano())
 	ids := make([]int, len(stored))
 	for i, s := range stored {
 		ids[i] = int(s.ID)
@@ -148,20 +160,30 @@ func (k *keyring) refresh(ctx context.Context) error {
 	return nil
 }
 
+// errLooks says that unknown keys were looked for too often.
+var errLooks = errors.New("too many values name keys that nobody has")
+
 // lookFor reads the keys because a value names one that the ring does not have:
-// another replica may have made it in this moment.
-func (k *keyring) lookFor(byte) {
-	_, _, _ = k.flight.Do("", func() (any, error) {
+// another replica may have made it in this moment. An error says that there may
+// be such a key: it could not be looked for, and what is known is older than the
+// notice that every key is given.
+func (k *keyring) lookFor(byte) error {
+	_, err, _ := k.flight.Do("", func() (any, error) {
 		if !k.looks.AllowN(k.now(), 1) {
-			return nil, nil //nolint:nilnil // nothing to share
+			return nil, errLooks
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), keyLookTime)
 		defer cancel()
-		if err := k.refresh(ctx); err != nil {
+		err := k.refresh(ctx)
+		if err != nil {
 			k.log.Warn("an unknown sealing key was not looked for", slog.String("error", err.Error()))
 		}
-		return nil, nil //nolint:nilnil // nothing to share
+		return nil, err
 	})
+	if errors.Is(err, errLooks) && k.now().Sub(time.Unix(0, k.read.Load())) < keyNotice {
+		return nil // no key that is younger than what is known seals yet
+	}
+	return err
 }
 
 // run follows the database until ctx ends.

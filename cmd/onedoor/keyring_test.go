@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -168,6 +170,56 @@ func TestAnUnknownKeyIsLookedForAndNotTooOften(t *testing.T) {
 	if !opens(late) {
 		t.Error("a moment later the key was not looked for")
 	}
+}
+
+// A value may be good that names a key which is not known, as long as nobody
+// could look.
+func TestAKeyThatCannotBeLookedForMayBeThere(t *testing.T) {
+	file, theirs, ours := write(t, embeddedYAML), &ticking{t: time.Unix(1_800_000_000, 0)}, &ticking{t: time.Unix(1_800_000_000, 0)}
+	a, b := testKeyring(t, file, theirs.now), testKeyring(t, file, ours.now)
+	if _, err := a.db.AddSealKey(t.Context(), operator()); err != nil {
+		t.Fatal(err)
+	}
+	a.mustRefresh(t)
+	theirs.forward(keyNotice)
+	text := a.Seal(seal.State, "iss", nil)
+	open := func() error {
+		_, err := b.Open(seal.State, "iss", text, time.Hour)
+		return err
+	}
+	if err := b.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(); !errors.Is(err, seal.ErrKeyUnread) {
+		t.Errorf("without a database: %v", err)
+	}
+	for range 2 * keyLooks {
+		_ = open()
+	}
+	if err := open(); !errors.Is(err, seal.ErrOpen) {
+		t.Errorf("looked for too often, and no such key can seal yet: %v", err)
+	}
+	ours.forward(keyNotice) // looks, too; and what was read is old
+	for range 2 * keyLooks {
+		_ = open()
+	}
+	if err := open(); !errors.Is(err, seal.ErrKeyUnread) {
+		t.Errorf("looked for too often, and such a key may seal: %v", err)
+	}
+}
+
+// Who brings a key that nobody has does not wait for a reading that hangs.
+func TestALookForAKeyDoesNotWaitForAReadingThatHangs(t *testing.T) {
+	c := &ticking{t: time.Unix(1_800_000_000, 0)}
+	k := testKeyring(t, write(t, embeddedYAML), c.now)
+	<-k.turn // somebody reads, and the database does not answer
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := k.refresh(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	k.turn <- struct{}{}
+	k.mustRefresh(t)
 }
 
 func TestAKeyIsRetiredWhenNothingThatItSealedIsLeft(t *testing.T) {
