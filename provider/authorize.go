@@ -38,6 +38,8 @@ type exchange struct {
 	uiLocales   string
 	own         bool // the answer is a page or redirect of ours, not a response
 	away        bool // the database was: no answer of the engine's counts
+
+	spent *goidc.AuthnSession // the login that was asked for, where it is finished
 }
 
 // noSubject is nobody's: a hint that means nobody we know.
@@ -118,6 +120,9 @@ func (p *Provider) front(w http.ResponseWriter, r *http.Request, x *exchange) {
 	p.engine.ServeHTTP(answer, r)
 	if x.away {
 		refuseAway(w, r)
+		return
+	}
+	if x.spent != nil && p.beginAgain(w, r, x.spent) {
 		return
 	}
 	location := answer.header.Get("Location")

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"onedoor/provider"
 )
 
@@ -121,9 +123,11 @@ func TestALoginIsFinishedOnce(t *testing.T) {
 			a := b.login(page, "mika", password)
 			mu.Lock()
 			defer mu.Unlock()
-			if a.Header.Get("Location") != "" && a.response(t).Get("code") != "" {
+			switch {
+			case a.Header.Get("Location") != "" && a.response(t).Get("code") != "":
 				codes++
-			} else if a.StatusCode == http.StatusBadRequest && strings.Contains(a.body, "no longer valid") {
+			case a.StatusCode == http.StatusBadRequest && strings.Contains(a.body, "no longer valid"),
+				a.StatusCode == http.StatusOK && strings.Contains(a.body, `type="password"`): // another login
 				others++
 			}
 		})
@@ -134,6 +138,51 @@ func TestALoginIsFinishedOnce(t *testing.T) {
 	}
 	if a := b.login(page, "mika", password); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "no longer valid") {
 		t.Errorf("posted again: %s %s", a.Status, a.body)
+	}
+}
+
+// TestAFormWhoseAnswerWasLostIsPostedAgain is what a reload does, or a balancer,
+// when the replica was killed that had taken the password.
+func TestAFormWhoseAnswerWasLostIsPostedAgain(t *testing.T) {
+	w := newWorld(t, "")
+	b := w.browser()
+	verifier := oauth2.GenerateVerifier()
+	challenge := oauth2.S256ChallengeFromVerifier(verifier)
+	page := b.get(w.authURL("web", "code_challenge", challenge, "code_challenge_method", "S256", "max_age", "3600", "ui_locales", "ja", "login_hint", "mika"))
+	r, err := http.NewRequest(http.MethodPost, page.Request.URL.String(), strings.NewReader(url.Values{"username": {"mika"}, "password": {password}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, c := range b.Jar.Cookies(page.Request.URL) {
+		r.AddCookie(c)
+	}
+	lost, err := http.DefaultTransport.RoundTrip(r) // past the jar: the browser learns nothing of it
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = lost.Body.Close()
+	if lost.StatusCode != http.StatusSeeOther {
+		t.Fatalf("the first time: %s", lost.Status)
+	}
+
+	stranger := w.browser()
+	if a := stranger.login(page, "mika", password); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "no longer valid") {
+		t.Errorf("another browser: %s", a.Status)
+	}
+	second := b.login(page, "mika", password)
+	if second.StatusCode != http.StatusOK || !strings.Contains(second.body, "サインイン") || !strings.Contains(second.body, `value="mika"`) || second.Request.URL.Path == page.Request.URL.Path {
+		t.Fatalf("posted again: %s at %s", second.Status, second.Request.URL)
+	}
+	got := b.login(second, "mika", password).response(t)
+	if got.Get("state") != "s t/ä" || got.Get("code") == "" {
+		t.Fatalf("the response: %v", got)
+	}
+	if status, body := w.redeem(got.Get("code"), "code_verifier", verifier); status != http.StatusOK {
+		t.Errorf("the tokens, by the app's own PKCE: %d %v", status, body)
+	}
+	if a := b.get(page.Request.URL.String()); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "no longer valid") {
+		t.Errorf("the first page, once there is a session: %s", a.Status)
 	}
 }
 

@@ -93,6 +93,9 @@ func (s rows) Session(ctx context.Context, id string) (*goidc.AuthnSession, erro
 	// A login that is finished, or a pushed request that nobody began: a form that
 	// is posted again would be given a second code.
 	if as.Status != goidc.StatusPending || as.PolicyID == "" {
+		if x := exchangeOf(ctx); x != nil && as.Status == goidc.StatusSuccess {
+			x.spent = as
+		}
 		return nil, goidc.ErrNotFound
 	}
 	return as, nil
