@@ -110,20 +110,6 @@ func allowFiles(t *testing.T, n uint64) {
 	}
 }
 
-// memory is how much of it the door has, in octets.
-func (b *bed) memory() (octets int) {
-	b.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.door.PID()))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	if _, err := fmt.Sscanf(rest, "%d kB", &octets); err != nil {
-		b.t.Fatal(err)
-	}
-	return octets << 10
-}
-
 // files is how many the door has open.
 func (b *bed) files() int {
 	b.t.Helper()
@@ -138,10 +124,10 @@ func TestTenThousandConnectionsAreHeldWhilePeopleLogIn(t *testing.T) {
 	const n, most = 10_000, 25 << 10 // octets of each; some 20 KiB, and what the collector has not collected
 	allowFiles(t, 2*n)
 	b := newBed(t, "", lab.StartDoor)
-	before := b.memory()
+	before := b.door.Memory(t)
 	all := b.connections(n)
 	b.mustLogIn(20, 2*time.Second)
-	used := b.memory() - before
+	used := b.door.Memory(t) - before
 	t.Logf("%d connections: %d KiB each, %d MiB in all; %d files", n, used/n>>10, used>>20, b.files())
 	if used > n*most {
 		t.Errorf("a connection takes %d octets, want at most %d", used/n, most)
@@ -151,18 +137,6 @@ func TestTenThousandConnectionsAreHeldWhilePeopleLogIn(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Errorf("a connection was lost: %s", firstLine(err))
 	}
-	b.untouched()
-}
-
-func TestMoreConnectionsThanTheLimitMakeRoomForEachOther(t *testing.T) {
-	const n, limit = 3000, 500
-	allowFiles(t, 4*n)
-	b := newBed(t, fmt.Sprintf("limits: {connections: %d}", limit), lab.StartDoor)
-	b.connections(n) // each is answered, and the longest idle goes for the next
-	if open := b.files(); open > limit+100 {
-		t.Errorf("the door has %d files open, want about %d", open, limit)
-	}
-	b.mustLogIn(20, 2*time.Second)
 	b.untouched()
 }
 

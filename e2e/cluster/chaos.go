@@ -5,6 +5,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -32,7 +33,6 @@ func (c *cluster) faults(ctx context.Context) {
 			{"drain", c.drain},
 			{"rotate", c.rotate},
 			{"reload", c.reload},
-			{"rotate", c.rotate},
 			{"database", c.restartDatabase},
 			{"cut", c.cutOff},
 			{"browser", c.browse},
@@ -71,7 +71,7 @@ func (c *cluster) killThis(f *fleet, r *replica, stays bool) {
 	from, underWay := time.Now(), f.crowd.ledger.underWay()
 	r.current().Kill()
 	to := time.Now()
-	f.crowd.kills.add(r.address, from, to)
+	f.crowd.kills.add(r.address, "was killed", from, to)
 	c.say("%s killed, %d logins under way", r.name, underWay)
 	if stays {
 		c.rest(2 * time.Second)
@@ -140,7 +140,7 @@ func (c *cluster) restartDatabase(ctx context.Context) {
 	from := time.Now()
 	c.db.Stop(syscall.SIGQUIT)
 	down := time.Now()
-	c.fleets[0].crowd.kills.add("", from, down) // what it had taken and not answered
+	c.fleets[0].crowd.kills.add("", "the database was stopped", from, down)
 	c.say("database stopped, immediately")
 	if status, answer := c.office.ask(ctx, http.MethodPut, "/v1/tenants/steady0", []byte(`{"status":"active"}`)); status != http.StatusServiceUnavailable {
 		c.wrong("a change without a database is answered %d %s, want 503", status, answer)
@@ -151,7 +151,7 @@ func (c *cluster) restartDatabase(ctx context.Context) {
 	// One that is started now waits for the database.
 	late, killed := c.fleets[0].any(c), time.Now()
 	late.current().Kill()
-	c.fleets[0].crowd.kills.add(late.address, killed, time.Now())
+	c.fleets[0].crowd.kills.add(late.address, "was killed", killed, time.Now())
 	late.start()
 	c.say("%s killed, and started without a database", late.name)
 	c.db.Start()
@@ -195,10 +195,12 @@ func (c *cluster) goOnWithoutDatabase(ctx context.Context, down time.Time) {
 }
 
 // cutOff takes the database from one replica, without a word: packets are
-// swallowed. A tenant is suspended; the replica cannot know, and must not serve
-// it for longer than the bound.
+// swallowed. A tenant is suspended and a key rotated; the replica cannot know,
+// must not serve the tenant for longer than the bound, and must send nobody away
+// who brings what the new key sealed.
 func (c *cluster) cutOff(ctx context.Context) {
-	r := c.anyFleet().any(c)
+	f := c.anyFleet()
+	r := f.any(c)
 	victim := "cut-off-" + time.Now().Format("150405")
 	if err := c.step(ctx, "added", victim); err != nil {
 		c.wrong("%v", err)
@@ -207,14 +209,28 @@ func (c *cluster) cutOff(ctx context.Context) {
 	o, d := c.line.lose(r.address, time.Now()), c.disturbed.begin(r.address, time.Now())
 	from := time.Now()
 	r.wire.swallow()
+	if f == c.fleets[0] {
+		f.crowd.kills.add(r.address, "was cut off from the database", from, time.Now())
+	}
 	c.say("%s cut off from the database", r.name)
 	others := office{replicas: c.without(r), line: c.line, http: c.office.http, acked: c.office.acked, refused: c.office.refused}
+	c.command("", "key", "rotate", "-c", others.replicas[0].file)
 	ch, err := others.set(ctx, victim, false)
 	if err != nil {
 		c.wrong("%v", err)
 		return
 	}
+	asking, enough := context.WithCancel(ctx)
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		c.askWithAStrangeKey(asking, r)
+	}()
 	served, refusing := c.watchStale(ctx, r, victim, from)
+	// By now the others seal with the new key, and this one cannot look for it.
+	pause(ctx, 2*time.Second)
+	enough()
+	<-asked
 	c.mark("a suspended tenant was served by a replica without the database", served.Sub(ch.acked))
 	c.mark("a replica without the database said 503 after", refusing.Sub(from))
 	r.wire.heal()
@@ -227,6 +243,22 @@ func (c *cluster) cutOff(ctx context.Context) {
 	c.line.regain(o, time.Now())
 	c.disturbed.end(d, time.Now())
 	c.say("%s has the database again, and knows what happened after %.2f s", r.name, took.Seconds())
+}
+
+// askWithAStrangeKey brings a replica states that name a key that it does not
+// know, as anybody can: it looks for it in the database, and must not wait for
+// long where that does not answer.
+func (c *cluster) askWithAStrangeKey(ctx context.Context, r *replica) {
+	state := base64.RawURLEncoding.EncodeToString(append([]byte{1, 200}, make([]byte, 100)...)) // version, key, nothing
+	for ctx.Err() == nil {
+		began := time.Now()
+		status, err := r.get(context.WithoutCancel(ctx), "/onedoor/callback?code=c&state="+state)
+		took := time.Since(began)
+		c.mark("a state under a key that nobody has, at a replica without the database", took)
+		if err != nil || status != http.StatusBadRequest && status != http.StatusServiceUnavailable || took > strangeKey {
+			c.wrong("%s answers a state under a strange key with %d %v after %v", r.name, status, err, took)
+		}
+	}
 }
 
 func (c *cluster) without(r *replica) (all []*replica) {

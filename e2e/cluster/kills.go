@@ -1,14 +1,13 @@
 package cluster
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 )
 
-// kills knows when what was ended without a warning, and with that which answers
-// can have been cut off.
+// kills knows when what was ended without a warning, or cut off, and with that
+// which answers can have been.
 type kills struct {
 	names map[string]string // of replicas, by address
 
@@ -17,14 +16,15 @@ type kills struct {
 }
 
 type kill struct {
-	replica  string // its address; "" is the database
+	replica  string // its address; "" for all
+	what     string // happened to it
 	from, to time.Time
 }
 
-func (k *kills) add(replica string, from, to time.Time) {
+func (k *kills) add(replica, what string, from, to time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.all = append(k.all, kill{replica, from, to})
+	k.all = append(k.all, kill{replica, what, from, to})
 }
 
 // explain says which kill may have cut off the answer to a request that was
@@ -38,9 +38,9 @@ func (k *kills) explain(began, ended time.Time, asked []string) string {
 		}
 		switch {
 		case kill.replica == "":
-			return "the database was stopped in the middle of it"
+			return "in the middle of it " + kill.what
 		case slices.Contains(asked, kill.replica):
-			return fmt.Sprintf("%s was killed in the middle of it", k.names[kill.replica])
+			return "in the middle of it " + k.names[kill.replica] + " " + kill.what
 		}
 	}
 	return ""

@@ -18,10 +18,11 @@ const (
 	// refused: the door would have none of it, and the timeline says that it was
 	// right.
 	refused
-	// cutOff: the replica was killed between the provider's having taken what is
-	// good only once (a code, a password form) and the answer's having reached the
-	// caller. No proxy can bring such an answer back: RFC 6749 §4.1.2 forbids the
-	// provider to answer a code twice, and the door keeps no tokens.
+	// cutOff: the replica was killed between the provider's having taken a code and
+	// the answer's having reached the app. No proxy can bring such an answer back:
+	// RFC 6749 §4.1.2 forbids the provider to answer a code twice, and the door keeps
+	// no tokens. For the provider inside it is the same where the database is
+	// stopped, or cut off, between its commit and the word that it was made.
 	cutOff
 	// lost: everything else that is not finished. It fails the test.
 	lost

@@ -168,9 +168,10 @@ func (p *person) judge(e *entry, leg string, a *answer) *verdict {
 }
 
 // stuck judges a login that goes on nowhere. The one excuse is a kill between
-// the provider's having taken what is good once and its answer's arrival.
+// the provider's having taken a code and its answer's arrival. A login form is
+// shown again.
 func (p *person) stuck(leg string, a *answer) *verdict {
-	if (leg == legToken || leg == legPassword) && len(a.everAsked) > 1 {
+	if leg == legToken && len(a.everAsked) > 1 {
 		if why := p.kills.explain(a.first, a.ended, a.everAsked); why != "" {
 			return &verdict{cutOff, leg + ": " + why, a.reference}
 		}
