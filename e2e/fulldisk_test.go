@@ -159,7 +159,23 @@ func TestAFullDiskEndsNoLoginAndAcknowledgesNothing(t *testing.T) {
 		t.Errorf("a tenant that was refused: %d %s", status, body)
 	}
 
+	// A state that is too long to travel has to be kept. The app hears that this
+	// cannot be now, with its state, and nobody is left standing.
+	long := strings.Repeat("s", 8000)
+	ask := func() string {
+		_, to := open(http.MethodGet, d.public+"/authorize?"+url.Values{
+			"response_type": {"code"}, "client_id": {"atlas"}, "redirect_uri": {site}, "scope": {"openid"}, "state": {long},
+		}.Encode(), nil)
+		return to
+	}
+	if to := ask(); !strings.HasPrefix(to, site+"?") || !strings.Contains(to, "error=temporarily_unavailable") || !strings.Contains(to, long) {
+		t.Errorf("a long state on a full disk: %.300s", to)
+	}
+
 	makeRoom()
+	if to := ask(); !strings.HasPrefix(to, d.public+"/authorize/") {
+		t.Errorf("a long state, with room: %.300s", to)
+	}
 	_, response := password()
 	status, at := open(http.MethodGet, response, nil)
 	u, err := url.Parse(at)

@@ -92,12 +92,12 @@ type providerSpec struct {
 }
 
 func providerSpecOf(cfg *config.Config) (s providerSpec, err error) {
+	if cfg.Provider.Embedded != nil { // it stays as it was begun
+		return providerSpec{origin: cfg.PublicURL, embedded: true}, nil
+	}
 	s = providerSpec{
 		origin: cfg.PublicURL, url: cfg.Provider.Upstream, issuers: strings.Join(cfg.Provider.Issuers, " "),
-		kind: cfg.Provider.Kind, embedded: cfg.Provider.Embedded != nil,
-	}
-	if !s.embedded { // the provider inside stays as it was begun
-		s.timeout = cfg.Limits.ProviderTimeout
+		kind: cfg.Provider.Kind, timeout: cfg.Limits.ProviderTimeout,
 	}
 	if cfg.Provider.CAFile != "" {
 		var pem []byte

@@ -220,6 +220,21 @@ func TestAReloadKeepsWhatIsKnownOfAProviderThatIsDown(t *testing.T) {
 	}
 }
 
+func TestTheProviderInsideOutlivesAReload(t *testing.T) {
+	const yaml = "public_url: http://auth.localhost\nlisten: 127.0.0.1:0\nprovider: {embedded: {}}\n"
+	file := write(t, yaml)
+	r := startReplica(t, file, nil)
+	before := r.current.Load().provided
+	change(t, file, yaml+"limits: {provider_timeout: 5s, provider_requests: 9}\ntenants: {list: [acme]}\n")
+	r.reloads(1)
+	if after := r.current.Load(); after.provided != before || len(after.cfg.Tenants.List) != 1 {
+		t.Error("another provider was made")
+	}
+	if a := r.ask(http.MethodGet, "/.well-known/openid-configuration", nil, nil); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
 // TestAFileIsReadWhenItHasSettled looks as often as the test says.
 func TestAFileIsReadWhenItHasSettled(t *testing.T) {
 	p := newIDP(t)

@@ -21,6 +21,9 @@ type serveCommand struct {
 
 // Run runs the door until the first SIGINT or SIGTERM.
 func (c *serveCommand) Run(t *terminal) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // one that comes during the start ends nothing either
+	defer signal.Stop(hangup)
 	cfg, err := config.Load(c.Config, os.LookupEnv)
 	if err != nil {
 		return err
@@ -62,9 +65,6 @@ func (c *serveCommand) Run(t *terminal) error {
 	if err := d.verifyTenants(cfg); err != nil {
 		return err
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	d.background(d.follow(c.Config, hangup, reloadPoll))
 	for i := range cfg.Listeners {
 		if err := d.add(i, sockets[i]); err != nil {
