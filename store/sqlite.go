@@ -21,6 +21,8 @@ const (
 	// busyMillis is how long a connection waits for another process's write. It
 	// is less than statementBound, so that the error says what it waited for.
 	busyMillis = 8_000
+	// busyPause is between two attempts where SQLite does not wait by itself.
+	busyPause = 20 * time.Millisecond
 	// walLimit is what the write-ahead log is cut to when it begins anew, in
 	// octets. While somebody reads a snapshot it grows; it does not stay so.
 	walLimit = 16 << 20
@@ -72,10 +74,27 @@ func connectSQLite(ctx context.Context, path string, conns int, params string) (
 	}
 	conn.SetMaxOpenConns(conns)
 	conn.SetMaxIdleConns(conns)
-	if err := conn.PingContext(ctx); err != nil {
+	if err := awaitTurn(ctx, conn); err != nil {
 		return pool{}, errors.Join(err, conn.Close())
 	}
 	return pool{conn}, nil
+}
+
+// awaitTurn opens the first connection. While another process turns the file to
+// a WAL, or back at its end, SQLite says "busy" at once: busy_timeout does not
+// hold for a change of the journal's mode.
+func awaitTurn(ctx context.Context, conn *sql.DB) error {
+	for until := time.Now().Add(busyMillis * time.Millisecond); ; {
+		err := conn.PingContext(ctx)
+		if sqliteCode(err) != sqliteBusy || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(busyPause):
+		}
+	}
 }
 
 // prepareFile makes the file, and makes it private: it holds private keys.
