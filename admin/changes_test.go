@@ -10,6 +10,7 @@ import (
 
 	"onedoor/admin"
 	"onedoor/store"
+	"onedoor/tenant"
 )
 
 func (b *bed) audit(query string) []admin.Entry {
@@ -292,4 +293,19 @@ func FuzzImport(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A row's removal would stop nothing while the configuration lists the label.
+func TestATenantThatTheConfigurationListsIsNotRemoved(t *testing.T) {
+	b := makeBed(t)
+	b.ask("PUT", "/v1/tenants/acme", "{}").is(201, "")
+	for _, registry := range []tenant.Registry{
+		tenant.Listed{Labels: tenant.Labels{"acme": {}}},
+		tenant.Any{Registry: tenant.Listed{Labels: tenant.Labels{"acme": {}}}},
+	} {
+		b.rules.Registry = registry
+		b.ask("DELETE", "/v1/tenants/acme", "").is(409, "label_listed")
+	}
+	b.rules.Registry = tenant.Listed{Labels: tenant.Labels{"globex": {}}}
+	b.ask("DELETE", "/v1/tenants/acme", "").is(204, "")
 }

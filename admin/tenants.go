@@ -364,6 +364,9 @@ func (a *API) deleteTenant(ctx context.Context, in *deleteIn) (*struct{}, error)
 		return nil, err
 	case !there:
 		return nil, refused(store.ErrNotFound, in.Label)
+	case a.Rules().Lists(in.Label): // its logins would go on
+		return nil, problem(http.StatusConflict, "label_listed", "The configuration's tenants.list has "+in.Label+" too, and would go on admitting it.",
+			"take it out of tenants.list first, or suspend the tenant")
 	}
 	if err := a.Store.RemoveTenant(ctx, actor(ctx), in.Label, revision); err != nil {
 		return nil, refusedAt(err, in.Label, revision)

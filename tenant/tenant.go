@@ -124,6 +124,21 @@ func (l Listed) ByLabel(ctx context.Context, label string) (Tenant, error) {
 	return t, err
 }
 
+// Lists says whether the configuration's own list has a label: such a tenant is
+// there, whatever becomes of its row in the database, unless that says suspended.
+func (d *Directory) Lists(label string) bool {
+	registry := d.Registry
+	if all, ok := registry.(Any); ok {
+		registry = all.Registry
+	}
+	listed, ok := registry.(Listed)
+	if !ok {
+		return false
+	}
+	_, there := listed.Labels[label]
+	return there
+}
+
 // Any admits every label that fits the template: for development, or where
 // another system guards the names. Punycode labels are not admitted unseen: one
 // that looks like a customer's name belongs to whoever asked first.

@@ -57,7 +57,7 @@ func (f registryFlags) registry(t *terminal, use func(*registrar) error) error {
 		return &failure{code: 2, message: "--token-file and --ca-file belong to --server, which is not given", hint: "name the admin API: --server http://127.0.0.1:9001"}
 	}
 	return f.database(t, func(cfg *config.Config, db *store.DB) error {
-		directory, err := cfg.Directory(tenant.List{})
+		directory, err := cfg.Directory(cfg.Registry(tenant.List{}))
 		if err != nil {
 			return couldNotLook(err, "")
 		}
