@@ -222,9 +222,13 @@ func (g *gate) race(ctx context.Context, t *trail, addresses []netip.Addr, port 
 
 // lookup asks the resolver of this machine, as programs do; for a browser,
 // names under localhost are loopback (RFC 6761 §6.3; WHATWG Secure Contexts).
+// Nobody is asked for a name that nobody may have (RFC 6761 §6.4).
 func (g *gate) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
+	}
+	if strings.HasSuffix(host, ".invalid") {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	own := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
 	browsers := g.asBrowser && (host == "localhost" || strings.HasSuffix(host, ".localhost"))
