@@ -205,6 +205,7 @@ func (c *computer) try(t *testing.T, site client) {
 	for _, tenant := range []string{"acme", "globex"} {
 		t.Run(tenant, func(t *testing.T) { c.logIn(t, site, p, tenant) })
 	}
+	t.Run("an app answers, says the verification", func(t *testing.T) { c.verify(t, site) })
 }
 
 func (c *computer) logIn(t *testing.T, site client, p *lab.Process, tenant string) {

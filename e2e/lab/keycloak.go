@@ -78,6 +78,10 @@ type User struct {
 	FirstName     string       `json:"firstName"`
 	LastName      string       `json:"lastName"`
 	Credentials   []Credential `json:"credentials"`
+
+	// Of a client's service account, which is no person: whose, and what it may.
+	ServiceAccountOf string              `json:"serviceAccountClientId,omitempty"`
+	ClientRoles      map[string][]string `json:"clientRoles,omitempty"`
 }
 
 // Credential is a password.
