@@ -198,3 +198,29 @@ func TestArrivalIsComparedAsItIsWritten(t *testing.T) {
 		}
 	}
 }
+
+// What a browser would be sent on with is told only where nobody could use it.
+func TestALandingHoldsNothingThatCouldBeACode(t *testing.T) {
+	for query, told := range map[string]bool{"error=login_required": true, "code=c": false, "error=x&code=c": false, "error=x&response=jwt": false, "": false} {
+		a := AnswerTo{}
+		a.arrive(mustURL(appURI+"?"+query), "")
+		if (a.Landing != "") != told {
+			t.Errorf("%q: %q", query, a.Landing)
+		}
+	}
+}
+
+func TestAVisitOfASiteNamesItForThatVisitAlone(t *testing.T) {
+	f := newFake(t)
+	s := NewScout(ScoutOptions{Agent: "visitor"})
+	defer s.Close()
+	if v := s.Visit(t.Context(), f.URL+"/authorize?client_id=app&redirect_uri="+appURI, VisitOptions{}); v.Answer == nil || v.Answer.Status != http.StatusFound || strings.Contains(v.URL, "?") {
+		t.Errorf("%+v", v)
+	}
+	if a := s.Ask(t.Context(), Question{Endpoint: f.URL + "/authorize", ClientID: "app", RedirectURI: appURI}); a.Outcome != Unreachable {
+		t.Errorf("afterwards it is asked: %+v", a)
+	}
+	if v := s.Visit(t.Context(), f.URL, VisitOptions{Foreign: true}); v.Answer != nil || v.Cause() != ReachLoopback {
+		t.Errorf("%+v", v)
+	}
+}

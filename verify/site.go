@@ -23,8 +23,9 @@ import (
 //
 //   - no answer, or no certificate that browsers trust;
 //   - 404 or 410: the site has no such address; 421: it is not that host's;
-//   - 502 to 504, and what proxies send in their place: the app is not running;
-//   - another 5xx, where the site's front page fails as well;
+//   - 5xx, where the site's front page fails as well: the app is not running, or a
+//     proxy has none behind it. By itself it says nothing: apps answer 500, and some
+//     502, when a login has failed;
 //   - a server's page for a site that is not set up; and
 //   - a redirect to another host that any made-up address gets as well: a parked
 //     domain, or a wildcard that leads to the company's own pages.
@@ -45,12 +46,10 @@ func (r *Round) site(ctx context.Context, l tenant.Login, landing string) Verdic
 		return fail(SiteNotFound, "see apps."+l.App.Name+".callbacks, and where the app takes the provider's answer", "%s answers %d: there is no callback%s", l.URI, status, by(v.Answer))
 	case status == http.StatusMisdirectedRequest:
 		return fail(SiteForeign, "let the server there know the site's name", "%s answers 421: what is there does not go by that name%s", l.URI, by(v.Answer))
-	case status >= http.StatusBadGateway && status != http.StatusHTTPVersionNotSupported:
-		return fail(SiteDown, "start the app, or see the log of the proxy before it", "%s answers %d%s", l.URI, status, by(v.Answer))
 	case status >= http.StatusInternalServerError:
 		front := visit(originOf(l.URI) + "/")
 		if front.Answer == nil || front.Answer.Status >= http.StatusInternalServerError {
-			return fail(SiteDown, "see the app's log", "%s answers %d, and so does its front page%s", l.URI, status, by(v.Answer))
+			return fail(SiteDown, "start the app, or see its log, and that of the proxy before it", "%s answers %d, and its front page is no better%s", l.URI, status, by(v.Answer))
 		}
 	case unconfigured.MatchString(v.Answer.Said):
 		return fail(SiteForeign, "set the site up where its name leads to, or have the name lead elsewhere", "%s shows a server's own page: %q", l.URI, v.Answer.Said)

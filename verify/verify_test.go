@@ -102,9 +102,9 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"a server that does not go by that name", "acme", site(say(421, "")), SiteForeign},
 		{"a proxy without an app behind it", "acme", site(say(502, "")), SiteDown},
 		{"an app that only fails", "acme", site(say(500, "")), SiteDown},
-		{"an app that says 500 to a strange state", "acme", site(func(w http.ResponseWriter, r *http.Request) {
+		{"an app that says 502 to a strange state", "acme", site(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/" {
-				w.WriteHeader(500)
+				w.WriteHeader(502)
 			}
 		}), OK},
 		{"a server that is not set up", "acme", site(say(200, "<h1>Welcome to nginx!</h1>")), SiteForeign},
