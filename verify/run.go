@@ -177,7 +177,7 @@ func (r *Runner) round(ctx context.Context, state *store.VerifyRound) error {
 	}
 	step := r.step(count)
 	if whole := time.Duration(count) * step; whole > r.Every+time.Minute {
-		r.Log.Warn("there are more tenants than can be verified in verify.every at verify.rate", slog.Int64("tenants", count), slog.Duration("takes", whole.Round(time.Second)))
+		r.Log.Warn("there are more tenants than can be verified in verify.every at verify.rate", slog.Int64("tenants", count), slog.String("takes", whole.Round(time.Second).String()))
 	}
 	look := r.Begin()
 	r.mu.Lock()
@@ -258,7 +258,7 @@ func (r *Runner) end(ctx context.Context, look *Round, state *store.VerifyRound,
 	r.lasted.Store(r.Now().Sub(began).Milliseconds())
 	r.ended.Store(r.Now().Unix())
 	state.Ended, state.Looked, state.After = r.Now().Unix(), looked, ""
-	r.Log.Info("all tenants were verified", slog.Int64("tenants", looked), slog.Int("failing", r.failures()), slog.Duration("took", r.Now().Sub(began).Round(time.Second)))
+	r.Log.Info("all tenants were verified", slog.Int64("tenants", looked), slog.Int("failing", r.failures()), slog.Int64("took_ms", r.Now().Sub(began).Milliseconds()))
 	r.set(*state)
 	return r.keep(ctx)
 }
@@ -275,6 +275,8 @@ func (r *Runner) lookAt(ctx context.Context, look *Round, label string) {
 		r.pace.took(v)
 		seen[v.App] = true
 		switch {
+		case v.Outcome == TenantUnknown: // removed since its label was read
+			r.well(ctx, v)
 		case v.Outcome.Failing():
 			r.fail(ctx, v, slog.LevelWarn, "a tenant's login would fail")
 		case v.Outcome == Unclear:
@@ -371,7 +373,7 @@ func (r *Runner) well(ctx context.Context, v Verdict) {
 	delete(r.failing, at)
 	r.mu.Unlock()
 	if news && r.tell() {
-		r.Log.Info("a tenant's login would work again", slog.String("tenant", v.Tenant), slog.String("app", v.App), slog.String("outcome", row.Outcome), slog.Duration("after", time.Duration(r.Now().Unix()-row.Since)*time.Second))
+		r.Log.Info("a tenant's login would work again", slog.String("tenant", v.Tenant), slog.String("app", v.App), slog.String("outcome", row.Outcome), slog.String("after", (time.Duration(r.Now().Unix()-row.Since)*time.Second).String()))
 	}
 }
 

@@ -147,7 +147,7 @@ func TestATenantThatIsGoneIsNoFailure(t *testing.T) {
 	if _, err := db.PutVerdict(t.Context(), store.Verdict{Tenant: "umbrella", App: "atlas", Outcome: "site.dns", At: 1}); err != nil {
 		t.Fatal(err)
 	}
-	run(t, b.runner(db, log, "one", "acme"))
+	run(t, b.runner(db, log, "one", "acme", "removed-a-moment-ago"))
 	log.await(t, "all tenants were verified")
 	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) > 0 {
 		t.Errorf("%+v, %v", list, err)
