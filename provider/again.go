@@ -7,6 +7,7 @@ import (
 	"github.com/luikyv/go-oidc/pkg/goidc"
 
 	"onedoor/oidc"
+	"onedoor/store"
 )
 
 // beginAgain is for the person whose login was finished and who never got the
@@ -23,10 +24,19 @@ func (p *Provider) beginAgain(w http.ResponseWriter, r *http.Request, as *goidc.
 	if hint, _ := as.Store[storeHint].(string); hint != "" {
 		return false // its token is not kept
 	}
-	if _, _, ok, err := p.loggedIn(r); ok || err != nil {
+	_, _, ok, err := p.loggedIn(r)
+	if ok {
 		return false
 	}
-	if client, err := p.store.Client(r.Context(), as.ClientID); err != nil || client.RequirePushedRequests {
+	var client store.Client
+	if err == nil {
+		client, err = p.store.Client(r.Context(), as.ClientID)
+	}
+	switch {
+	case isAway(err):
+		refuseAway(w, r)
+		return true
+	case err != nil, client.RequirePushedRequests:
 		return false // what was pushed is good once (RFC 9126 §2.2)
 	}
 	again := r.Clone(r.Context())

@@ -133,3 +133,48 @@ func TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment(t *testing.T) {
 		t.Errorf("the code is burnt: %v", err)
 	}
 }
+
+// TestALoginIsNotEndedByADatabaseThatComesBack is the engine's way out of an
+// error: it ends the login, and that write may succeed.
+func TestALoginIsNotEndedByADatabaseThatComesBack(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	rows := rows{&Provider{store: db, now: time.Now}}
+	x := &exchange{}
+	ctx := context.WithValue(t.Context(), exchangeKey{}, x)
+	login := &goidc.AuthnSession{ID: "l", Status: goidc.StatusPending, PolicyID: "password", ExpiresAt: int(time.Now().Unix()) + 60}
+	if err := rows.SaveSession(ctx, login); err != nil {
+		t.Fatal(err)
+	}
+	x.note(store.ErrUnavailable)
+	login.Status = goidc.StatusFailure
+	if err := rows.SaveSession(ctx, login); !isAway(err) {
+		t.Errorf("the engine's end of it: %v, want that the database is away", err)
+	}
+	if _, err := rows.Session(ctx, "l"); err != nil {
+		t.Errorf("the login has ended: %v", err)
+	}
+}
+
+// TestASpentLoginThatCannotBeLookedAtWaits: whether to begin it again is in the
+// database.
+func TestASpentLoginThatCannotBeLookedAtWaits(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	p := &Provider{store: db, now: time.Now}
+	gone, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	r := httptest.NewRequestWithContext(gone, http.MethodPost, "/authorize/l", nil)
+	r.AddCookie(&http.Cookie{Name: cookieBrowser, Value: "b"})
+	w := httptest.NewRecorder()
+	as := &goidc.AuthnSession{ID: "l", ClientID: "web", Store: map[string]any{storeBrowser: digest("b")}}
+	if !p.beginAgain(w, r, as) || w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %v, want 503", w.Code, w.Header())
+	}
+}

@@ -50,6 +50,10 @@ func engineError(err error) error {
 }
 
 func (s rows) SaveSession(ctx context.Context, as *goidc.AuthnSession) error {
+	if x := exchangeOf(ctx); x != nil && x.away && as.Status == goidc.StatusFailure {
+		// It is the database that failed, and not the login: that goes on.
+		return fmt.Errorf("login %q is not ended: %w", as.ID, store.ErrUnavailable)
+	}
 	v := version(as.Store, sessionVersion)
 	if v == 0 && as.PolicyID != "" && as.Status != goidc.StatusPending {
 		return nil // it ended with the request that began it: nobody comes back for it
