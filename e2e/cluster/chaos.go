@@ -68,10 +68,9 @@ func (c *cluster) kill(context.Context) {
 
 func (c *cluster) killThis(f *fleet, r *replica, stays bool) {
 	d := c.disturbed.begin(r.address, time.Now())
-	from, underWay := time.Now(), f.crowd.ledger.underWay()
+	underWay, k := f.crowd.ledger.underWay(), f.crowd.kills.begin(r.address, "was killed")
 	r.current().Kill()
-	to := time.Now()
-	f.crowd.kills.add(r.address, "was killed", from, to)
+	f.crowd.kills.end(k)
 	c.say("%s killed, %d logins under way", r.name, underWay)
 	if stays {
 		c.rest(2 * time.Second)
@@ -137,10 +136,10 @@ func (c *cluster) reload(context.Context) {
 func (c *cluster) restartDatabase(ctx context.Context) {
 	o := c.line.lose("", time.Now())
 	d := c.disturbed.begin("", time.Now())
-	from := time.Now()
+	from, k := time.Now(), c.fleets[0].crowd.kills.begin("", "the database was stopped")
 	c.db.Stop(syscall.SIGQUIT)
 	down := time.Now()
-	c.fleets[0].crowd.kills.add("", "the database was stopped", from, down)
+	c.fleets[0].crowd.kills.end(k)
 	c.say("database stopped, immediately")
 	if status, answer := c.office.ask(ctx, http.MethodPut, "/v1/tenants/steady0", []byte(`{"status":"active"}`)); status != http.StatusServiceUnavailable {
 		c.wrong("a change without a database is answered %d %s, want 503", status, answer)
@@ -149,9 +148,10 @@ func (c *cluster) restartDatabase(ctx context.Context) {
 		c.goOnWithoutDatabase(ctx, down)
 	}
 	// One that is started now waits for the database.
-	late, killed := c.fleets[0].any(c), time.Now()
+	late := c.fleets[0].any(c)
+	k = c.fleets[0].crowd.kills.begin(late.address, "was killed")
 	late.current().Kill()
-	c.fleets[0].crowd.kills.add(late.address, "was killed", killed, time.Now())
+	c.fleets[0].crowd.kills.end(k)
 	late.start()
 	c.say("%s killed, and started without a database", late.name)
 	c.db.Start()
@@ -208,9 +208,12 @@ func (c *cluster) cutOff(ctx context.Context) {
 	}
 	o, d := c.line.lose(r.address, time.Now()), c.disturbed.begin(r.address, time.Now())
 	from := time.Now()
-	r.wire.swallow()
 	if f == c.fleets[0] {
-		f.crowd.kills.add(r.address, "was cut off from the database", from, time.Now())
+		k := f.crowd.kills.begin(r.address, "was cut off from the database")
+		r.wire.swallow()
+		f.crowd.kills.end(k)
+	} else {
+		r.wire.swallow()
 	}
 	c.say("%s cut off from the database", r.name)
 	others := office{replicas: c.without(r), line: c.line, http: c.office.http, acked: c.office.acked, refused: c.office.refused}

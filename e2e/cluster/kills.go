@@ -12,19 +12,29 @@ type kills struct {
 	names map[string]string // of replicas, by address
 
 	mu  sync.Mutex
-	all []kill
+	all []*kill
 }
 
 type kill struct {
-	replica  string // its address; "" for all
-	what     string // happened to it
-	from, to time.Time
+	replica  string    // its address; "" for all
+	what     string    // happened to it
+	from, to time.Time // to is zero while it happens
 }
 
-func (k *kills) add(replica, what string, from, to time.Time) {
+// begin notes that something is about to happen to a replica, and end that it
+// has: an answer may be judged before the killer knows that he was successful.
+func (k *kills) begin(replica, what string) *kill {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.all = append(k.all, kill{replica, what, from, to})
+	happens := &kill{replica: replica, what: what, from: time.Now()}
+	k.all = append(k.all, happens)
+	return happens
+}
+
+func (k *kills) end(happened *kill) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	happened.to = time.Now()
 }
 
 // explain says which kill may have cut off the answer to a request that was
@@ -33,7 +43,7 @@ func (k *kills) explain(began, ended time.Time, asked []string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, kill := range k.all {
-		if kill.to.Before(began) || kill.from.After(ended) {
+		if !kill.to.IsZero() && kill.to.Before(began) || kill.from.After(ended) {
 			continue
 		}
 		switch {

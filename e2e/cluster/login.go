@@ -91,6 +91,8 @@ func (c *crowd) request(redirectURI, state, nonce string) string {
 var (
 	keycloakForm = regexp.MustCompile(`<form id="kc-form-login"[^>]* action="([^"]+)"`)
 	embeddedForm = regexp.MustCompile(`<input id="password" name="password"`)
+	// Keycloak's page for a form that it has taken already.
+	continueLink = regexp.MustCompile(`id="loginContinueLink" href="([^"]+)"`)
 )
 
 // loginForm is where the login form on a page leads; "" where there is none.
@@ -128,6 +130,8 @@ func (p *person) walk(ctx context.Context, e *entry, at, redirectURI string) (ur
 			leg, method, at, fields = legCallback, http.MethodGet, a.location, nil
 		case strings.HasPrefix(a.location, p.public+"/"):
 			leg, method, at, fields = legProvider, http.MethodGet, a.location, nil
+		case continueLink.MatchString(a.body):
+			leg, method, at, fields = legProvider, http.MethodGet, html.UnescapeString(continueLink.FindStringSubmatch(a.body)[1]), nil
 		case form != "" && a.status == http.StatusOK:
 			leg, method, at = legPassword, http.MethodPost, form
 			fields = url.Values{"username": {p.username}, "password": {p.password}}

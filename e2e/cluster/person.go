@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -177,7 +178,11 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+var markup = regexp.MustCompile(`(?s)<head>.*?</head>|<script.*?</script>|<[^>]*>`)
+
+// shorten is what a page says to whoever reads it, or the beginning of it.
 func shorten(s string) string {
+	s = markup.ReplaceAllString(s, " ")
 	s = strings.Join(strings.Fields(s), " ")
 	return s[:min(len(s), 300)]
 }
