@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ const rowsOfEach = 20_000
 
 // TestEveryStatementFindsItsRowsByAnIndex asks for each statement's plan as a
 // connection gets it the first time, and again when the server would settle for
-// a plan that fits all values. Only the table of one row is read as a whole.
+// a plan that fits all values. Only tables of one row are read as a whole.
 func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 	dsn := server().Database(t)
 	open(t, dsn, store.Options{})
@@ -42,7 +43,7 @@ func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 			t.Fatalf("%s: %q: %v", s.File, s.SQL, err)
 		}
 		for try := range 7 { // from the sixth on, one plan may serve all values
-			if plan := explain(t, db, execute); wholeTable.MatchString(plan) {
+			if plan := explain(t, db, execute); readsWhole(plan) {
 				t.Errorf("%s: %q, time %d:\n%s", s.File, s.SQL, try+1, plan)
 				break
 			}
@@ -50,15 +51,27 @@ func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 	}
 }
 
-var wholeTable = regexp.MustCompile(`Seq Scan on ([a-qs-z]|r[a-df-z]|refresh)`) // any but registry
+// oneRow are the tables that never have a second row.
+var oneRow = []string{"registry", "verify_rounds"}
+
+var wholeTable = regexp.MustCompile(`Seq Scan on (\w+)`)
+
+func readsWhole(plan string) bool {
+	for _, scan := range wholeTable.FindAllStringSubmatch(plan, -1) {
+		if !slices.Contains(oneRow, scan[1]) {
+			return true
+		}
+	}
+	return false
+}
 
 func fill(t *testing.T, db *sql.DB) {
 	t.Helper()
 	rows, err := db.Query(`SELECT table_name, string_agg(CASE
 			WHEN column_name IN ('removed_at', 'verified_at', 'trusted') THEN 'CASE i % 3 WHEN 0 THEN 0 ELSE i END'
 			WHEN data_type = 'bigint' THEN 'i' ELSE '''x'' || i' END, ', ' ORDER BY ordinal_position)
-		FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN ('registry', 'goose_db_version')
-		GROUP BY table_name ORDER BY table_name DESC`)
+		FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version' AND table_name <> ALL ($1)
+		GROUP BY table_name ORDER BY table_name DESC`, oneRow)
 	if err != nil {
 		t.Fatal(err)
 	}
