@@ -63,8 +63,15 @@ func startServe(t *testing.T, yaml string) *running {
 func startCommand(t *testing.T, args ...string) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{t: t, stop: stop, err: &output{}, done: make(chan int, 1)}
-	go func() { r.done <- run(ctx, args, strings.NewReader(""), io.Discard, r.err) }()
-	t.Cleanup(stop)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.done <- run(ctx, args, strings.NewReader(""), io.Discard, r.err)
+	}()
+	t.Cleanup(func() { // the next test looks for what is left over
+		stop()
+		<-ended
+	})
 	return r
 }
 
