@@ -18,15 +18,14 @@ func (d *desk) watchAll() {
 	}
 }
 
-// funnels waits until every leg that a test walked is written: a record can be
-// there while its last leg is still on the way.
-func (d *desk) funnels(written func([]Funnel) bool) (list []Funnel) {
+// funnels is what the funnel holds once everything is written.
+func (d *desk) funnels() []Funnel {
 	d.t.Helper()
-	gatewaytest.Until(d.t, "the legs in the funnel", func() bool {
-		var err error
-		list, err = d.records.Funnels(d.t.Context(), store.FunnelQuery{Until: d.clock().UnixMilli() + 1})
-		return err == nil && written(list)
-	})
+	d.settle()
+	list, err := d.records.Funnels(d.t.Context(), store.FunnelQuery{Until: d.clock().UnixMilli() + 1})
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	return list
 }
 
@@ -42,7 +41,10 @@ func TestThirtyWhoComeBackAndNobodyWhoRedeemsIsALineInTheLog(t *testing.T) {
 		d.Whole(gatewaytest.Shop, "globex")
 	}
 	d.Begin(0, gatewaytest.Pusher, "acme").Return(1, "")
-	list := d.funnels(func(list []Funnel) bool { return len(list) == 3 && list[0].Returned == 30 && list[2].Redeemed == 12 })
+	list := d.funnels()
+	if len(list) != 3 || list[0].Returned != 30 || list[2].Redeemed != 12 {
+		t.Fatalf("%+v", list)
+	}
 	if f := list[0]; f.Tenant != "acme" || f.App != gatewaytest.Shop || f.Asked != 30 || f.Sent != 30 || f.CameBack != 30 || f.Tried != 0 || f.Redeemed != 0 || !f.Lost {
 		t.Errorf("%+v", f)
 	}
@@ -79,7 +81,7 @@ func TestAnAppOfWhichNoTenantRedeemsIsOneLine(t *testing.T) {
 			d.Begin(0, gatewaytest.Shop, label).Return(0, "")
 		}
 	}
-	d.funnels(func(list []Funnel) bool { return len(list) == 2 && list[0].Returned == 6 && list[1].Returned == 6 })
+	d.settle()
 	d.pass(10 * time.Minute)
 	d.watchAll()
 	if d.log.count(nobodyRedeems) != 1 || d.log.count(`tenant=""`) != 1 || d.log.count("returned=12") != 1 {
@@ -96,7 +98,7 @@ func TestThatItIsToldAgainInTheNextWindowWhileItLasts(t *testing.T) {
 		for range 10 {
 			d.Begin(0, gatewaytest.Shop, "acme").Return(1, "")
 		}
-		d.funnels(func(list []Funnel) bool { return len(list) == 1 && list[0].Returned == int64(10*(window+1)) })
+		d.settle()
 		d.pass(5 * time.Minute)
 		d.watchAll()
 		d.watchAll()

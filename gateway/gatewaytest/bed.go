@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,9 @@ type Bed struct {
 	t     testing.TB
 	doors []*httptest.Server
 	apps  []*tenant.App
+	// inside counts the requests that a door has not done with: a caller can have
+	// its answer before the door has told whoever observes it.
+	inside atomic.Int64
 
 	mu      sync.Mutex
 	codes   map[string]string // code -> its challenge
@@ -105,7 +109,12 @@ func New(t testing.TB, o Options) *Bed {
 			Directory: &tenant.Directory{Apps: b.apps, Registry: o.Registry, Reserved: []string{"auth"}, Door: []string{Origin}},
 			Observe:   seen.Observe, InFlight: seen.InFlight,
 		})
-		door := httptest.NewServer(g.Handler(&horizon.Listener{Public: []string{Origin}}))
+		handler := g.Handler(&horizon.Listener{Public: []string{Origin}})
+		door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b.inside.Add(1)
+			defer b.inside.Add(-1)
+			handler.ServeHTTP(w, r)
+		}))
 		t.Cleanup(door.Close)
 		b.doors = append(b.doors, door)
 	}
@@ -133,6 +142,9 @@ func (b *Bed) run(p *upstream.Provider) {
 	})
 	Until(b.t, "the provider's metadata", func() bool { return p.Ready() == nil })
 }
+
+// Idle says whether no door has a request left to end.
+func (b *Bed) Idle() bool { return b.inside.Load() == 0 }
 
 // Until waits for a condition.
 func Until(t testing.TB, what string, ok func() bool) {
