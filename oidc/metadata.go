@@ -25,6 +25,11 @@ type member struct {
 // with distinct member names: an HTML page, for one.
 var ErrNotMetadata = errors.New("not a JSON object")
 
+// maxMembers bounds the members of a document: providers have some sixty. Each
+// is compared with those before it, and anybody's site may answer with a
+// mebibyte of them.
+const maxMembers = 1000
+
 // ParseMetadata parses a document. Two members of one name are refused: we and
 // the client might read different ones.
 func ParseMetadata(doc []byte) (*Metadata, error) {
@@ -37,6 +42,9 @@ func ParseMetadata(doc []byte) (*Metadata, error) {
 		t, err := dec.Token()
 		if err != nil {
 			return nil, fmt.Errorf("%w: %v", ErrNotMetadata, err)
+		}
+		if len(m.members) == maxMembers {
+			return nil, fmt.Errorf("%w: it has more than %d members", ErrNotMetadata, maxMembers)
 		}
 		name := t.(string) // the only token that may stand here
 		if m.index(name) >= 0 {

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -120,6 +121,24 @@ func TestMetadataLeavesWhatWeDoNotOwn(t *testing.T) {
 	}
 	if string(m.JSON()) != doc {
 		t.Error("a clone's change reached the original")
+	}
+}
+
+// Each member is compared with those before it: a mebibyte of them took half a
+// minute.
+func TestMetadataRefusesMembersWithoutEnd(t *testing.T) {
+	document := func(n int) []byte {
+		members := make([]string, n)
+		for i := range members {
+			members[i] = fmt.Sprintf("\"%d\":1", i)
+		}
+		return []byte("{" + strings.Join(members, ",") + "}")
+	}
+	if m, err := ParseMetadata(document(maxMembers)); err != nil || !m.Has("999") {
+		t.Errorf("a document of %d members: %v", maxMembers, err)
+	}
+	if _, err := ParseMetadata(document(maxMembers + 1)); !errors.Is(err, ErrNotMetadata) {
+		t.Errorf("one more: %v, want ErrNotMetadata", err)
 	}
 }
 
