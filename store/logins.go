@@ -122,35 +122,55 @@ func upsertLogins(ctx context.Context, tx *sql.Tx, logins []Login) error {
 	return nil
 }
 
-// PruneLogins removes the logins that were last heard of before that time, and
-// the oldest beyond most.
+// legsEach is how many legs are kept for each login that is, on average: most
+// have three. Of one login there can be as many as somebody likes: who began it
+// can come back from the provider again and again.
+const legsEach = 8
+
+// PruneLogins removes the logins that were last heard of before that time, the
+// oldest beyond most, and the oldest legs beyond some for each of these.
 func (db *DB) PruneLogins(ctx context.Context, before, most int64) error {
-	var enough int64
-	err := db.read.QueryRowContext(ctx, `SELECT updated_at FROM logins WHERE updated_at > 0 ORDER BY updated_at DESC LIMIT 1 OFFSET $1`, most).Scan(&enough)
-	switch err := found(err); {
-	case err == nil:
-		before = max(before, enough+1)
-	case !errors.Is(err, ErrNotFound):
+	logins, err := db.beyond(ctx, `SELECT updated_at FROM logins WHERE updated_at > 0 ORDER BY updated_at DESC LIMIT 1 OFFSET $1`, most)
+	if err != nil {
 		return err
 	}
-	for _, query := range []string{
-		`DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE updated_at < $1 ORDER BY updated_at LIMIT $2)`,
-		`DELETE FROM login_warnings WHERE at IN (SELECT at FROM login_warnings WHERE at < $1 ORDER BY at LIMIT $2)`,
+	legs, err := db.beyond(ctx, `SELECT at FROM login_legs WHERE at > 0 ORDER BY at DESC LIMIT 1 OFFSET $1`, legsEach*most)
+	if err != nil {
+		return err
+	}
+	for _, old := range []struct {
+		query  string
+		before int64
+	}{
+		// A login of which no leg is left goes as well.
+		{`DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE updated_at < $1 ORDER BY updated_at LIMIT $2)`, max(before, logins, legs)},
+		{`DELETE FROM login_legs WHERE request IN (SELECT request FROM login_legs WHERE at < $1 ORDER BY at LIMIT $2)`, max(before, legs)},
+		{`DELETE FROM login_warnings WHERE at IN (SELECT at FROM login_warnings WHERE at < $1 ORDER BY at LIMIT $2)`, max(before, logins)},
 	} {
 		for {
-			result, err := db.write.ExecContext(ctx, query, before, pruneLoginsAtOnce)
+			result, err := db.write.ExecContext(ctx, old.query, old.before, pruneLoginsAtOnce)
 			if err != nil {
 				return err
 			}
-			if n, err := result.RowsAffected(); err != nil || n < pruneLoginsAtOnce {
-				if err != nil {
-					return err
-				}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			if n < pruneLoginsAtOnce {
 				break
 			}
 		}
 	}
 	return nil
+}
+
+// beyond is a time before which all is beyond what is kept, 0 where nothing is.
+func (db *DB) beyond(ctx context.Context, query string, kept int64) (before int64, err error) {
+	err = found(db.read.QueryRowContext(ctx, query, kept).Scan(&before))
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return before + 1, err
 }
 
 // pruneLoginsAtOnce is less than pruneAtOnce: each has some legs.

@@ -211,6 +211,32 @@ func loginsArePruned(t *testing.T, a, b *store.DB) {
 	}
 }
 
+// Who began a login can come back again and again: each time is a leg of it.
+func legsArePruned(t *testing.T, a, b *store.DB) {
+	ctx := t.Context()
+	must(t, a.AddLegs(ctx, []store.LoginLeg{leg("quiet", "q1", 5, 1), leg("old", "o1", 1, 1)}))
+	for i := range 200 {
+		must(t, a.AddLegs(ctx, []store.LoginLeg{leg("loud", fmt.Sprintf("r%03d", i), int64(i+10), returned)}))
+	}
+	must(t, b.PruneLogins(ctx, 3, 1000))
+	legs, err := a.Legs(ctx, 0, 1000)
+	must(t, err)
+	same(t, len(legs), 201)
+	must(t, b.PruneLogins(ctx, 100, 1000)) // as old as logins become
+	legs, err = a.Legs(ctx, 0, 1000)
+	must(t, err)
+	same(t, len(legs), 110)
+	must(t, b.PruneLogins(ctx, 0, 5)) // 40 legs
+	if legs, err = a.Legs(ctx, 0, 1000); len(legs) != 40 || legs[0].Request != "r160" || err != nil {
+		t.Errorf("%d legs are left, from %s", len(legs), legs[0].Request)
+	}
+	list, err := a.Logins(ctx, store.LoginQuery{})
+	must(t, err)
+	if len(list) != 1 || list[0].ID != "loud" {
+		t.Errorf("%+v", list)
+	}
+}
+
 func oneWarns(t *testing.T, a, b *store.DB) {
 	late := errors.New("another was first")
 	n := race(t, a, b, late, func(db *store.DB) error {

@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T, o store.Options) *store.DB) {
 		{"logins are found by tenant, app, rule, time and failure", loginsAreFound},
 		{"the funnel counts how far logins came", funnels},
 		{"old logins are pruned, and those beyond a number", loginsArePruned},
+		{"legs are pruned, however many one login has", legsArePruned},
 		{"of sixteen who would warn one does", oneWarns},
 		{"what is wrong with logins is kept, and since when", verdictsKept},
 		{"of sixteen replicas one verifies, and another goes on from there", oneVerifies},
