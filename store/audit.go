@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 )
 
 // AuditEntry is one change: who, when, what it was before and after. It never
@@ -18,42 +19,91 @@ type AuditEntry struct {
 	After  json.RawMessage `json:"after"`
 }
 
-// AuditQuery says which part of the audit log is wanted.
+// AuditQuery says which part of the audit log is wanted. Zero values say
+// nothing.
 type AuditQuery struct {
 	// After is the ID of the last entry that was seen; entries come newest
 	// first. 0 begins at the newest.
 	After int64
-	// Tenant is a label, and Subject any subject; "" for every one.
+	// Tenant is a label, and Subject any subject.
 	Tenant  string
 	Subject string
-	Limit   int // from 1 to 1000; 0 is 100
+	Actor   string // by its name
+	// Since and Until bound the time, in unix seconds; Since is in, Until is out.
+	Since, Until int64
+	Limit        int // from 1 to 1000; 0 is 100
 }
 
 // Audit returns a page of the audit log, newest first.
+//
+// The order is that of the revisions, which is the order of the changes. Clocks
+// of replicas differ a little, so of those that they made at one moment a time
+// may cut off one too many or too few.
 func (db *DB) Audit(ctx context.Context, q AuditQuery) (entries []AuditEntry, err error) {
-	before := q.After
-	if before == 0 {
-		before = 1<<63 - 1
+	const newest = 1<<63 - 1
+	first, end := int64(0), int64(newest)
+	if q.Since > 0 {
+		if first, err = db.auditAt(ctx, q.Since); err != nil {
+			return nil, err
+		}
+	}
+	if q.Until > 0 {
+		if end, err = db.auditAt(ctx, q.Until); err != nil {
+			return nil, err
+		}
+	}
+	if q.After > 0 {
+		end = min(end, q.After)
 	}
 	subject := q.Subject
 	if q.Tenant != "" {
 		subject = tenantSubject(q.Tenant)
 	}
+	// One text for each index that can be the narrowest, as in Logins.
 	query, args := `SELECT revision, at, actor, via, action, subject, before, after FROM audit
-		WHERE revision < $1 ORDER BY revision DESC LIMIT $2`, []any{before, limit(q.Limit)}
-	if subject != "" {
+		WHERE revision >= $1 AND revision < $2 ORDER BY revision DESC LIMIT $3`, []any{first, end, limit(q.Limit)}
+	switch {
+	case subject != "":
 		query, args = `SELECT revision, at, actor, via, action, subject, before, after FROM audit
-			WHERE revision < $1 AND subject = $3 ORDER BY revision DESC LIMIT $2`, append(args, subject)
+			WHERE revision >= $1 AND revision < $2 AND subject = $4 AND ($5 = '' OR actor = $5) ORDER BY revision DESC LIMIT $3`, append(args, subject, q.Actor)
+	case q.Actor != "":
+		query, args = `SELECT revision, at, actor, via, action, subject, before, after FROM audit
+			WHERE revision >= $1 AND revision < $2 AND actor = $4 ORDER BY revision DESC LIMIT $3`, append(args, q.Actor)
 	}
 	err = each(ctx, db.read, func(r row) error {
-		var e AuditEntry
-		var before, after string
-		err := r.Scan(&e.ID, &e.At, &e.Actor.Name, &e.Actor.Via, &e.Action, &e.Subject, &before, &after)
-		e.Before, e.After = raw(before), raw(after)
+		e, err := scanAudit(r)
 		entries = append(entries, e)
 		return err
 	}, query, args...)
 	return entries, err
+}
+
+// auditAt is the revision of the first change at that time or later, and one
+// that is never reached where there is none yet.
+func (db *DB) auditAt(ctx context.Context, at int64) (revision int64, err error) {
+	err = found(db.read.QueryRowContext(ctx, `SELECT revision FROM audit WHERE at >= $1 ORDER BY at, revision LIMIT 1`, at).Scan(&revision))
+	if errors.Is(err, ErrNotFound) {
+		return 1<<63 - 1, nil
+	}
+	return revision, err
+}
+
+// AuditEntry returns the entry of that ID, or ErrNotFound.
+func (db *DB) AuditEntry(ctx context.Context, id int64) (AuditEntry, error) {
+	e, err := scanAudit(db.read.QueryRowContext(ctx, `SELECT revision, at, actor, via, action, subject, before, after FROM audit WHERE revision = $1`, id))
+	return e, found(err)
+}
+
+func scanAudit(r row) (e AuditEntry, err error) {
+	var before, after string
+	err = r.Scan(&e.ID, &e.At, &e.Actor.Name, &e.Actor.Via, &e.Action, &e.Subject, &before, &after)
+	e.Before, e.After = raw(before), raw(after)
+	return e, err
+}
+
+// PruneAudit removes the entries of before that time, in unix seconds.
+func (db *DB) PruneAudit(ctx context.Context, before int64) error {
+	return db.pruneBy(ctx, `DELETE FROM audit WHERE revision IN (SELECT revision FROM audit WHERE at < $1 ORDER BY at, revision LIMIT $2)`, before, pruneAtOnce)
 }
 
 func raw(text string) json.RawMessage {

@@ -147,18 +147,8 @@ func (db *DB) PruneLogins(ctx context.Context, before, most int64) error {
 		{`DELETE FROM login_legs WHERE request IN (SELECT request FROM login_legs WHERE at < $1 ORDER BY at LIMIT $2)`, max(before, legs)},
 		{`DELETE FROM login_warnings WHERE at IN (SELECT at FROM login_warnings WHERE at < $1 ORDER BY at LIMIT $2)`, max(before, logins)},
 	} {
-		for {
-			result, err := db.write.ExecContext(ctx, old.query, old.before, pruneLoginsAtOnce)
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			if n < pruneLoginsAtOnce {
-				break
-			}
+		if err := db.pruneBy(ctx, old.query, old.before, pruneLoginsAtOnce); err != nil {
+			return err
 		}
 	}
 	return nil

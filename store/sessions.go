@@ -97,20 +97,25 @@ func (db *DB) Prune(ctx context.Context, before int64) error {
 		`DELETE FROM browser_sessions WHERE hash IN (SELECT hash FROM browser_sessions WHERE expires_at < $1 LIMIT $2)`,
 		`DELETE FROM long_states WHERE handle IN (SELECT handle FROM long_states WHERE expires_at < $1 LIMIT $2)`,
 	} {
-		for {
-			result, err := db.write.ExecContext(ctx, query, before, pruneAtOnce)
-			if err != nil {
-				return err
-			}
-			if n, err := result.RowsAffected(); err != nil || n < pruneAtOnce {
-				if err != nil {
-					return err
-				}
-				break
-			}
+		if err := db.pruneBy(ctx, query, before, pruneAtOnce); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// pruneBy runs a statement that removes so many rows at most of before a time,
+// until there are fewer.
+func (db *DB) pruneBy(ctx context.Context, query string, before, most int64) error {
+	for {
+		result, err := db.write.ExecContext(ctx, query, before, most)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n < most {
+			return err
+		}
+	}
 }
 
 // PruneUntil prunes every ten minutes until ctx ends. Expired rows are refused

@@ -67,6 +67,10 @@ func Run(t *testing.T, open func(t *testing.T, o store.Options) *store.DB) {
 		now := time.Now()
 		keyNumbers(t, open(t, store.Options{Now: func() time.Time { return now }}), func(d time.Duration) { now = now.Add(d) })
 	})
+	t.Run("the audit log is read by who and when, and its oldest entries go", func(t *testing.T) {
+		now := time.Unix(1_790_000_000, 0)
+		auditPruned(t, open(t, store.Options{Now: func() time.Time { return now }}), func(d time.Duration) { now = now.Add(d) })
+	})
 	t.Run("private keys are encrypted, and again under another key", func(t *testing.T) {
 		keysAtRest(t, func(keys ...byte) *store.DB { return open(t, store.Options{Encryption: box(t, keys...)}) })
 	})
