@@ -48,8 +48,43 @@ func TestEveryChangeIsInTheAuditLog(t *testing.T) {
 	if len(first.Entries) != 3 || len(rest.Entries) != 1 || rest.Next != "" {
 		t.Errorf("%+v, %+v", first, rest)
 	}
+	if e := into[admin.Entry](b.ask("GET", fmt.Sprintf("/v1/audit/%d", acme[1].ID), "").is(200, "")); e.Action != "tenant.set" || !strings.Contains(string(e.Before), "one") {
+		t.Errorf("%+v", e)
+	}
+	b.ask("GET", "/v1/audit/999", "").is(404, "no_such_entry")
+	b.ask("GET", "/v1/audit/0", "").is(422, "invalid").at("path.id")
 	b.ask("GET", "/v1/audit?tenant=acme&subject=token/1", "").is(422, "invalid").at("query.subject")
 	b.ask("GET", "/v1/audit?cursor=AAAA", "").is(422, "cursor_invalid")
+}
+
+func TestTheAuditLogIsReadByWhoAndWhen(t *testing.T) {
+	b := makeBed(t)
+	began := b.now()
+	secret := into[admin.NewToken](b.ask("POST", "/v1/tokens", `{"name":"anna","scopes":["tenants:write"]}`).is(201, "")).Secret
+	b.pass(time.Hour)
+	b.ask("PUT", "/v1/tenants/acme", `{}`, "Authorization", "Bearer "+secret).is(201, "")
+	b.pass(time.Hour)
+	b.ask("PUT", "/v1/tenants/globex", `{}`).is(201, "")
+	at := func(d time.Duration) string { return began.Add(d).UTC().Format(time.RFC3339Nano) }
+	for _, tt := range []struct{ query, want string }{
+		{"actor=anna", "tenant/acme"},
+		{"actor=bert", ""},
+		{"actor=anna&tenant=globex", ""},
+		{"since=" + at(time.Hour), "tenant/globex tenant/acme"},
+		{"since=" + at(time.Hour+time.Millisecond), "tenant/globex"},
+		{"since=" + at(time.Minute) + "&until=" + at(2*time.Hour), "tenant/acme"},
+		{"until=" + at(0), ""},
+	} {
+		var got []string
+		for _, e := range b.audit("?" + tt.query) {
+			got = append(got, e.Subject)
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: %v, want %s", tt.query, got, tt.want)
+		}
+	}
+	b.ask("GET", "/v1/audit?since=yesterday", "").is(422, "invalid").at("query.since")
+	b.ask("GET", "/v1/audit?actor=a%0Ab", "").is(422, "invalid").at("query.actor")
 }
 
 func TestASiteIsUsedOnceItIsProven(t *testing.T) {

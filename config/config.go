@@ -92,6 +92,9 @@ type Config struct {
 	// opened where this section is given, or ONEDOOR_ADMIN_TOKEN.
 	Admin Admin `yaml:"admin"`
 
+	// Audit is the log of who changed what.
+	Audit Audit `yaml:"audit"`
+
 	// Domains is how the proofs of tenants' own sites are looked for.
 	Domains Domains `yaml:"domains"`
 

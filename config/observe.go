@@ -41,6 +41,15 @@ type Traces struct {
 	Window time.Duration `yaml:"window" default:"30m" min:"1m" max:"24h" restart:"true"`
 }
 
+// Audit is the log of who changed what: tenants, sites, tokens and keys, before
+// and after. `onedoor audit` shows it. An entry takes some 300 octets in the
+// database.
+type Audit struct {
+	// Keep is how long an entry is kept; `0s` is for ever. What a removed tenant
+	// was stands nowhere else: a year is longer than its label rests.
+	Keep time.Duration `yaml:"keep" default:"8760h" min:"0s" max:"876000h" restart:"true"`
+}
+
 func (d *decoder) tracing(t *Tracing) {
 	const path = "tracing.endpoint"
 	if t.Endpoint == "" {

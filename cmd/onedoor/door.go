@@ -102,6 +102,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 		db.PruneUntil(ctx, log)
 		return nil
 	})
+	d.keepAudit(cfg.Audit.Keep)
 	c, err := d.configure(ctx, cfg, nil)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type commands struct {
 	Tenant      tenantCommand      `cmd:"" help:"Which tenants there are."`
 	Trace       traceCommand       `cmd:"" help:"What happened to logins."`
 	Token       tokenCommand       `cmd:"" help:"Who may use the admin API."`
+	Audit       auditCommand       `cmd:"" help:"Who changed what."`
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
 	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`
 	Key         keyCommand         `cmd:"" help:"The keys that logins in progress are sealed with."`

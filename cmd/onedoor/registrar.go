@@ -220,7 +220,7 @@ func (t *terminal) refusal(err error) error {
 // hintHere is the API's hint, by its code, in what can be typed here.
 var hintHere = map[string]string{
 	"no_such_tenant": "onedoor tenant list shows which there are; those of tenants.list stand in the configuration alone",
-	"label_resting":  "choose another label, or have that tenant back: onedoor tenant import, with its id (/v1/audit has it) beside the label",
+	"label_resting":  "choose another label, or have that tenant back: onedoor tenant import, with its id beside the label (onedoor audit list has it)",
 	"token_invalid":  "name the file of a token that is in force: --token-file, or ONEDOOR_TOKEN_FILE; onedoor token add makes one",
 }
 

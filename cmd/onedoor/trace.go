@@ -81,16 +81,21 @@ func timeOf(flag, text string, now time.Time) (time.Time, error) {
 
 // query is what the flags ask of the API.
 func (w whose) query(span when, now time.Time) (url.Values, error) {
-	q := url.Values{}
+	q, err := span.times(now)
 	for name, value := range map[string]string{"tenant": w.Tenant, "app": w.App} {
 		if value != "" {
 			q.Set(name, value)
 		}
 	}
-	for flag, text := range map[string]string{"since": span.Since, "until": span.Until} {
+	return q, err
+}
+
+func (w when) times(now time.Time) (url.Values, error) {
+	q := url.Values{}
+	for flag, text := range map[string]string{"since": w.Since, "until": w.Until} {
 		at, err := timeOf(flag, text, now)
 		if err != nil {
-			return nil, err
+			return q, err
 		}
 		if !at.IsZero() {
 			q.Set(flag, at.UTC().Format(time.RFC3339Nano))
