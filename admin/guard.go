@@ -41,13 +41,17 @@ func (a *API) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 		return
 	}
 	deadlines := http.NewResponseController(w)
-	_ = deadlines.SetReadDeadline(a.deadline(bodyTime)) // in process there are none
-	_ = deadlines.SetWriteDeadline(a.deadline(answerTime))
+	if r.Body != http.NoBody {
+		// The server ends it with the body. Without one it would stand while the
+		// answer is made, and once it passed, the caller would be taken for gone.
+		_ = deadlines.SetReadDeadline(deadline(bodyTime)) // in process there are none
+	}
+	_ = deadlines.SetWriteDeadline(deadline(answerTime))
 	a.mux.ServeHTTP(w, r)
 }
 
 // deadline is by the clock of the operating system, which ends connections.
-func (a *API) deadline(after time.Duration) time.Time { return time.Now().Add(after) }
+func deadline(after time.Duration) time.Time { return time.Now().Add(after) }
 
 // answersTo checks the Host: a page of any site can have its own name lead to
 // this address, and then ask for it with the rights of its origin (DNS

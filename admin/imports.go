@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -237,7 +236,7 @@ func (a *API) exportTenants(ctx context.Context, in *exportIn) (*exportOut, erro
 		out := json.NewEncoder(w)
 		out.SetEscapeHTML(false)
 		for {
-			_ = deadlines.SetWriteDeadline(time.Now().Add(answerTime)) // in process there is none
+			_ = deadlines.SetWriteDeadline(deadline(answerTime)) // in process there is none
 			for _, t := range page {
 				if err := out.Encode(exported(t)); err != nil {
 					panic(http.ErrAbortHandler)
