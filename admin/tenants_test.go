@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -235,4 +236,16 @@ func TestATenantThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
 	b.ask("PATCH", "/v1/tenants/acme", `{"sites":{"more":"https://elsewhere.acme.example"}}`).is(422, "invalid").at("body.sites.more")
 	b.ask("PUT", "/v1/tenants/acme", `{"status":"suspended","sites":{}}`).is(200, "")
 	b.ask("PUT", "/v1/tenants/www", `{}`).is(422, "invalid").at("path.label")
+}
+
+// PostgreSQL has no place for other octets than those of text: a cursor that
+// holds them would be its error, and look as if it did not answer.
+func TestACursorOfAnotherListIsRefused(t *testing.T) {
+	b := makeBed(t)
+	for _, c := range []string{"acme", "\x00/shop", "acme/\xff", "Acme/shop", "/"} {
+		b.ask("GET", "/v1/verifications?cursor="+base64.RawURLEncoding.EncodeToString([]byte(c)), "").is(422, "cursor_invalid")
+	}
+	for _, c := range []string{"acme/shop", "acme/", "/shop"} {
+		b.ask("GET", "/v1/verifications?cursor="+base64.RawURLEncoding.EncodeToString([]byte(c)), "").is(200, "")
+	}
 }

@@ -53,10 +53,12 @@ func (a *API) listVerifications(ctx context.Context, in *verificationsIn) (*veri
 		q.Outcome = in.Outcome
 	}
 	if after != "" {
-		var ok bool
-		if q.AfterTenant, q.AfterApp, ok = strings.Cut(after, "/"); !ok {
+		label, app, ok := strings.Cut(after, "/")
+		// Other octets would be PostgreSQL's mistake, as if it did not answer.
+		if !ok || label+app == "" || strings.Trim(label+app, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			return nil, badCursor()
 		}
+		q.AfterTenant, q.AfterApp = label, app
 	}
 	list, err := a.Store.Verdicts(ctx, q)
 	if err != nil {
