@@ -199,8 +199,8 @@ func databaseName(database string) string {
 	if !ok {
 		return database
 	}
-	host, _, _ := strings.Cut(rest[strings.LastIndexByte(rest, '@')+1:], "?")
-	return scheme + "://" + host
+	rest, _, _ = strings.Cut(rest, "?") // a password may stand on either side of it
+	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
 // short drops the zeroes that time.Duration prints: 1h0m0s is 1h.
