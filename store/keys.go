@@ -54,12 +54,13 @@ func signingPlace(alg, id string) string { return "signing_keys/" + alg + "/" + 
 // NotEncrypted counts the private keys that are not encrypted as this DB would
 // encrypt them now: not at all, or under another key.
 func (db *DB) NotEncrypted(ctx context.Context) (n int, err error) {
-	return n, db.eachPrivateKey(ctx, db.read, func(k privateKey) error {
+	err = db.eachPrivateKey(ctx, db.read, func(k privateKey) error {
 		if !db.box.Current(k.value) {
 			n++
 		}
 		return nil
 	})
+	return n, err
 }
 
 // Reencrypt encrypts every private key anew that NotEncrypted counts, all or
