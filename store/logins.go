@@ -145,7 +145,8 @@ func (db *DB) PruneLogins(ctx context.Context, before, most int64) error {
 		// A login of which no leg is left goes as well.
 		{`DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE updated_at < $1 ORDER BY updated_at LIMIT $2)`, max(before, logins, legs)},
 		{`DELETE FROM login_legs WHERE request IN (SELECT request FROM login_legs WHERE at < $1 ORDER BY at LIMIT $2)`, max(before, legs)},
-		{`DELETE FROM login_warnings WHERE at IN (SELECT at FROM login_warnings WHERE at < $1 ORDER BY at LIMIT $2)`, max(before, logins)},
+		// Of warnings there are few, and each is told once however many logins come.
+		{`DELETE FROM login_warnings WHERE at IN (SELECT at FROM login_warnings WHERE at < $1 ORDER BY at LIMIT $2)`, before},
 	} {
 		if err := db.pruneBy(ctx, old.query, old.before, pruneLoginsAtOnce); err != nil {
 			return err

@@ -125,7 +125,7 @@ func (db *DB) PruneUntil(ctx context.Context, log *slog.Logger) {
 	ticks := time.NewTicker(10 * time.Minute)
 	defer ticks.Stop()
 	for {
-		if err := db.Prune(ctx, time.Now().Add(-time.Minute).Unix()); err != nil && ctx.Err() == nil {
+		if err := db.Prune(ctx, db.now().Add(-time.Minute).Unix()); err != nil && ctx.Err() == nil {
 			log.Warn("what expired was not pruned", slog.String("error", err.Error()))
 		}
 		select {
