@@ -190,7 +190,7 @@ func provokeAuthjs(t *testing.T, s *shop) {
 		{"time", claim("nbf", 4000000000)},
 		{"nonce", claim("nonce", "another")},
 		{"algorithm", mistake{signer: &jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}}},
-		{"fetch-failed", metadata("token_endpoint", itself+"/token")},
+		{"refused-nameless", metadata("token_endpoint", itself+"/token")},
 	} {
 		s.prints(t, p.id, p.mistake, logIn)
 	}

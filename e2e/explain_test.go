@@ -24,6 +24,7 @@ func TestExplainKnowsWhatRealProgramsPrint(t *testing.T) {
 	}{
 		{"sites", provokeSites},
 		{"tools", provokeTools},
+		{"libraries", provokeLibraries},
 		{"nginx", provokeNginx},
 		{"Chromium", provokeChromium},
 		{"Keycloak", provokeKeycloak},

@@ -32,6 +32,7 @@ type depth int
 const (
 	named   depth = iota // it names the cause
 	hints                // it says what failed, by an error code or a status
+	vague                // it says at which step
 	nothing              // it says that something failed
 )
 

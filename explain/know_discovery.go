@@ -14,6 +14,8 @@ var (
 		{by: "openid-client 6", text: "unexpected HTTP response status code", seen: Live, below: belowStatus},
 		{by: oaproxy, text: `failed to discover OIDC configuration: unexpected status "{status}"`, seen: Live},
 		{by: "x/oauth2: Go programs, at the token endpoint", text: "oauth2: cannot fetch token: {status} ", seen: Live},
+		{by: spring, text: `{status} … on GET request for "{want}/.well-known/openid-configuration`, seen: Live},
+		{by: nimbus, text: "Couldn't download OpenID Provider metadata from {url}: Status code {status}", seen: Live},
 		{by: "ASP.NET", text: "IDX20807: Unable to retrieve document from: '{url}'", seen: Thread, below: below{"status": `StatusCode: ([0-9]{3})`}},
 	}
 )
@@ -147,6 +149,8 @@ var discovery = []entry{
 			{by: "Node.js 18 and older", text: "Unexpected token < in JSON at position 0", seen: Thread},
 			{by: "coreos/go-oidc", text: "oidc: failed to decode provider discovery object", seen: Live},
 			{by: "Go", text: "invalid character '<' looking for beginning of value", seen: Live},
+			{by: spring, text: "no suitable HttpMessageConverter found for response type", seen: Live},
+			{by: nimbus, text: "The HTTP Content-Type header must be application/json, received text/html", seen: Live},
 			{by: "Python", text: "Expecting value: line 1 column 1 (char 0)", seen: Source},
 		},
 		means: "The server answered 200 with a web page where JSON was expected.",
@@ -169,7 +173,8 @@ var discovery = []entry{
 	{
 		id: "discovery-failed", title: "the discovery document could not be had",
 		says: []says{
-			{by: "Spring Security", text: `Unable to resolve the Configuration with the provided Issuer of "{want}"`, seen: Source},
+			{by: spring, text: `Unable to resolve Configuration with the provided Issuer of "{want}"`, seen: Live},
+			{by: spring + ", for an API", text: `Unable to resolve the Configuration with the provided Issuer of "{want}"`, seen: Live},
 			{by: "ASP.NET", text: "IDX20803: Unable to obtain configuration from: '{url}'", seen: Thread},
 			{by: "ASP.NET", text: "IDX20803: Unable to obtain configuration from: {url}", seen: Thread},
 			{by: "ASP.NET", text: "IDX20804: Unable to retrieve document from: '{url}'", seen: Thread},
@@ -180,7 +185,7 @@ var discovery = []entry{
 			{by: "oauth2-proxy", text: "error while discovery OIDC configuration", seen: Live},
 			{by: "GitLab, omniauth", text: "OpenIDConnect::Discovery::DiscoveryFailed", seen: Thread},
 		},
-		wraps: hints,
+		wraps: vague,
 		means: "The program could not read {document|the discovery document}, and this line hides why. The cause is in the inner exception, or in a line near it: explain that.",
 		causes: []cause{
 			{

@@ -8,6 +8,8 @@ const (
 	curl      = "curl"
 	python    = "Python: urllib, requests, httpx"
 	java      = "Java: Spring Security, Keycloak as a broker"
+	spring    = "Spring Security"
+	nimbus    = "Nimbus: Spring Security, Quarkus and other Java programs"
 	undici    = "Node's fetch (undici): Auth.js 5, openid-client 6, @auth0/nextjs-auth0 4"
 	openid5   = "openid-client 5 and older: next-auth 4, @auth0/nextjs-auth0 3"
 	oauth4web = "oauth4webapi: Auth.js 5, openid-client 6, @auth0/nextjs-auth0 4"
@@ -101,7 +103,10 @@ var network = []entry{
 		says: []says{
 			{by: nodeApps, text: "ECONNREFUSED", seen: Live},
 			{by: python, text: "[Errno 111] Connection refused", seen: Live},
-			{by: java, text: "java.net.ConnectException: Connection refused", seen: Thread},
+			{by: spring, text: `I/O error on {code} request for "{url}": Connection refused`, seen: Live},
+			{by: java, text: "java.net.ConnectException: Connection refused", seen: Live},
+			{by: java + ", by Java's HttpClient", text: `I/O error on {code} request for "{url}": null`, seen: Live},
+			{by: java + ", by Java's HttpClient", text: "java.net.ConnectException", seen: Live},
 			{by: "Ruby: omniauth", text: "Failed to open TCP connection to {host}:{port} (Connection refused", seen: Thread},
 		},
 		wraps: hints,
@@ -127,7 +132,8 @@ var network = []entry{
 			{by: python, text: "Failed to resolve '{host}'", seen: Source},
 			{by: python + " on macOS", text: "nodename nor servname provided, or not known", seen: Thread},
 			{by: curl, text: "Could not resolve host: {host}", seen: Live},
-			{by: java, text: "java.net.UnknownHostException: {host}", seen: Thread},
+			{by: java, text: "java.net.UnknownHostException: {host}", seen: Live},
+			{by: java + ", by Java's HttpClient", text: "java.nio.channels.UnresolvedAddressException", seen: Live},
 			{by: nginx, text: `host not found in upstream "{host}"`, seen: Live},
 		},
 		means: "The app's resolver has no address for {host|the provider's name}.",
@@ -196,7 +202,7 @@ var network = []entry{
 			{by: python, text: "[Errno 110] Connection timed out", seen: Source},
 			{by: python, text: "[Errno 113] No route to host", seen: Source},
 			{by: python, text: "urlopen error timed out", seen: Live},
-			{by: java, text: "java.net.SocketTimeoutException: Connect timed out", seen: Thread},
+			{by: java, text: "java.net.SocketTimeoutException: Connect timed out", seen: Live},
 			{by: nginx, text: "upstream timed out (110: Connection timed out) while connecting to upstream", seen: Source},
 		},
 		means: "Packets from the app to {target|the provider} get lost, or have no way at all. Nobody refused: nobody answered.",
@@ -237,6 +243,7 @@ var network = []entry{
 			{by: goApps, text: `"{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, seen: Live},
 			{by: goApps, text: "Client.Timeout exceeded while awaiting headers", seen: Live},
 			{by: python, text: "Read timed out.", seen: Source},
+			{by: java, text: "java.net.SocketTimeoutException: Read timed out", seen: Live},
 			{by: nginx, text: "upstream timed out (110: Connection timed out) while reading response header from upstream", seen: Live},
 		},
 		means: "The app gave up waiting. Either no connection came about, which the message does not tell apart, or the provider was slow.",

@@ -23,7 +23,7 @@ var wrappers = []entry{
 			{by: undici, text: "TypeError: fetch failed", seen: Live},
 			{by: undici, text: "fetch failed", seen: Live},
 		},
-		wraps: hints,
+		wraps: vague,
 		means: "Node's fetch hides the reason in the error's `cause`, which many programs do not print: ECONNREFUSED, ENOTFOUND, a certificate, a time limit.",
 		causes: []cause{
 			{
@@ -141,12 +141,23 @@ var wrappers = []entry{
 		see:    []string{"docs/apps/oauth2-proxy.md"},
 	},
 	{
+		id: "spring", title: "Spring Security could not finish the login",
+		says: []says{
+			{by: spring, text: "[invalid_token_response] An error occurred while attempting to retrieve the OAuth 2.0 Access Token Response", seen: Live},
+			{by: spring, text: "[invalid_id_token] An error occurred while attempting to decode the Jwt", seen: Live},
+			{by: spring, text: "An error occurred while attempting to decode the Jwt", seen: Live},
+		},
+		wraps:  nothing,
+		means:  "What stands behind the colon is the reason, and the `Caused by` lines of the log have more.",
+		causes: beside,
+	},
+	{
 		id: "grafana", title: "Grafana could not redeem the code",
 		says: []says{
 			{by: "Grafana", text: "login.OAuthLogin(NewTransportWithCode)", seen: Thread},
 			{by: "Grafana", text: "failed to exchange code to token", seen: Thread},
 		},
-		wraps: hints,
+		wraps: vague,
 		means: "The login page worked, in the browser; the token request, which Grafana's server sends, did not.",
 		causes: []cause{{
 			what:    "`token_url` has the public name, which leads to Grafana's own container or nowhere.",
@@ -164,7 +175,7 @@ var wrappers = []entry{
 			{by: "kubelogin", text: "oidc discovery error", seen: Thread},
 			{by: "kube-apiserver", text: "oidc authenticator: initializing plugin:", seen: Thread},
 		},
-		wraps:  hints,
+		wraps:  vague,
 		means:  "What stands behind the colon is the reason; if there is none, the way to the issuer is.",
 		causes: beside,
 	},

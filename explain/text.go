@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -42,7 +43,11 @@ func Text(r io.Reader) (Report, error) {
 	report := Report{Answers: []Answer{}, Lines: len(all), Cut: cut}
 	var found []placed
 	seen := map[string]int{} // how often a match was found
+	event := 0
 	for i := range all {
+		if !continued.MatchString(all[i]) {
+			event++
+		}
 		l := newLine(all[i])
 		l.after = all[i+1 : min(len(all), i+1+near)]
 		matches := recognise(l)
@@ -60,7 +65,7 @@ func Text(r io.Reader) (Report, error) {
 				continue
 			}
 			if seen[key]++; seen[key] <= maxLines {
-				found = append(found, placed{m, key, i + 1})
+				found = append(found, placed{m, key, i + 1, event})
 			}
 		}
 	}
@@ -68,11 +73,16 @@ func Text(r io.Reader) (Report, error) {
 	return report, nil
 }
 
+// continued is a line that goes on with what an earlier one says: the frames of a
+// stack, mostly, of which Java and Python print more than are near.
+var continued = regexp.MustCompile(`^(?:[\w.-]+ *\| ?)?[ \t]`)
+
 // placed is a match and the line that it stands in.
 type placed struct {
 	match
-	key  string
-	line int
+	key   string
+	line  int
+	event int // the line's number, where lines that go on are not counted
 }
 
 // key is the same for two matches that get the same answer.
@@ -111,7 +121,7 @@ func gather(found []placed) []Answer {
 // lessThan tells whether another match near this one makes it superfluous: the
 // reason beside its wrapping, or the same reason with more of its values.
 func (p placed) lessThan(other placed) bool {
-	if distance := other.line - p.line; distance > near || distance < -near {
+	if distance := other.event - p.event; distance > near || distance < -near {
 		return false
 	}
 	if p.wraps != other.wraps {

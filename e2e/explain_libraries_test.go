@@ -1,0 +1,163 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"onedoor/e2e/lab"
+)
+
+// libraryLogin is one with a library of another language: how a program of clients/
+// does it, at which provider, and what explain must make of what it prints.
+type libraryLogin struct{ id, how, at string }
+
+// provokeLibraries lets programs log in that do nothing but call a library as an
+// app does, at providers each of which makes one mistake.
+func provokeLibraries(t *testing.T, provoked *provocations) {
+	w := newWorkshop(t, provoked)
+	w.mistaken(t)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, language := range []struct {
+		name    string
+		command func(*testing.T, *workshop) *exec.Cmd
+		logins  []libraryLogin
+	}{
+		{"Java", java, javaLogins},
+	} {
+		all.Go(func() {
+			t.Run(language.name, func(t *testing.T) { w.logIn(t, language.command(t, w), language.logins) })
+		})
+	}
+}
+
+// logIn runs a program once for all logins: it ends what it says of each with a
+// form feed.
+func (w *workshop) logIn(t *testing.T, cmd *exec.Cmd, logins []libraryLogin) {
+	t.Helper()
+	for _, l := range logins {
+		if !strings.Contains(l.at, "://") {
+			l.at = mistakenOrigin + "/" + l.at + "/realms/atlas"
+		}
+		cmd.Args = append(cmd.Args, l.how+"="+l.at)
+	}
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+w.pki.file)
+	out, err := cmd.CombinedOutput()
+	said := strings.Split(string(out), "\f")
+	if err != nil || len(said) != len(logins)+1 {
+		t.Fatalf("%d of %d logins: %v\n%s", len(said)-1, len(logins), err, out)
+	}
+	for i, l := range logins {
+		w.provoked.knows(t, l.id, said[i])
+	}
+}
+
+const mistakenOrigin = "http://server:9100"
+
+// mistaken serves a provider for each mistake, below a path of its name.
+func (w *workshop) mistaken(t *testing.T) {
+	t.Helper()
+	const other = "https://auth.example.com/realms/atlas"
+	mux := http.NewServeMux()
+	add := func(name string, m mistake) {
+		mux.Handle("/"+name+"/", &bent{issuer: mistakenOrigin + "/" + name + "/realms/atlas", keys: w.keys, nonces: map[string]string{}, now: m})
+	}
+	keys := &bent{keys: w.keys}
+	for name, m := range map[string]mistake{
+		"none":         {},
+		"missing":      {discovery: http.NotFound},
+		"broken":       {discovery: broken},
+		"page":         {discovery: aPage},
+		"moved":        {discovery: moved},
+		"issuer":       metadata("issuer", other),
+		"keys-missing": metadata("jwks_uri", mistakenOrigin+"/nothing"),
+		"state":        response("state", "another"),
+		"stateless":    response("state", ""),
+		"denied":       {response: map[string]string{"code": "", "error": "access_denied"}},
+		"silent":       {response: map[string]string{"code": "", "error": "login_required"}},
+		"client":       {token: refuses(http.StatusUnauthorized, "invalid_client", "")},
+		"grant":        {token: refuses(http.StatusBadRequest, "invalid_grant", "")},
+		"redirect":     {token: refuses(http.StatusBadRequest, "invalid_grant", "Incorrect redirect_uri")},
+		"token-page":   {token: aPage},
+		"token-issuer": claim("iss", other),
+		"audience":     claim("aud", "another-app"),
+		"hang":         {discovery: hang},
+		"expired":      {claims: map[string]any{"iat": 1700000000, "exp": 1700000060}},
+		"early":        claim("nbf", 4000000000),
+		"issued-later": claim("iat", 4000000000),
+		"nonce":        claim("nonce", "another"),
+		"key":          keys.signedBy("two"),
+		"signature":    keys.signedBy("one"),
+		"algorithm":    {signer: &jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}},
+		"refused":      metadata("token_endpoint", itself+"/token"),
+		"unknown":      metadata("token_endpoint", nobody+"/token"),
+	} {
+		add(name, m)
+	}
+	lab.Serve(t, w.outside.Listen(t, internalDoor+":9100"), mux)
+	w.overTLS(t, mux)
+}
+
+// java is Spring Security and Nimbus, without an application server.
+func java(t *testing.T, w *workshop) *exec.Cmd {
+	jars := filepath.Join(lab.Library(t, "java"), "jars", "*")
+	return w.app.Command("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", jars, filepath.Join("clients", "java", "Login.java"))
+}
+
+var javaLogins = []libraryLogin{
+	{"not-found", "spring", "missing"},
+	{"provider-broken", "spring", "broken"},
+	{"not-json", "spring", "page"},
+	{"issuer", "spring", "issuer"},
+	{"keys-unreachable", "spring", "keys-missing"},
+	{"lost-login", "spring", "state"},
+	{"state-differs", "spring", "stateless"},
+	{"lost-login", "forgetful", "none"},
+	{"access-denied", "spring", "denied"},
+	{"client-secret", "spring", "client"},
+	{"invalid-grant", "spring", "grant"},
+	{"redirect-uri-token", "spring", "redirect"},
+	{"not-json", "spring", "token-page"},
+	{"token-issuer", "spring", "token-issuer"},
+	{"audience", "spring", "audience"},
+	{"time", "spring", "expired"},
+	{"time", "spring", "early"},
+	{"nonce", "spring", "nonce"},
+	{"keys-other", "spring", "key"},
+	{"keys-other", "spring", "signature"},
+	{"keys-other", "spring", "algorithm"},
+	{"refused-nameless", "spring", "refused"},
+	{"no-such-host", "spring", "unknown"},
+	{"discovery-failed", "api", "missing"},
+	{"issuer", "api", "issuer"},
+	{"token-issuer", "api", "token-issuer"},
+	{"keys-other", "api", "key"},
+	{"keys-unreachable", "api", "keys-missing"},
+	{"time", "api", "expired"},
+	{"not-found", "nimbus", "missing"},
+	{"not-json", "nimbus", "page"},
+	{"issuer", "nimbus", "issuer"},
+	{"keys-unreachable", "nimbus", "keys-missing"},
+	{"token-issuer", "nimbus", "token-issuer"},
+	{"audience", "nimbus", "audience"},
+	{"time", "nimbus", "expired"},
+	{"time", "nimbus", "issued-later"},
+	{"nonce", "nimbus", "nonce"},
+	{"slow", "nimbus", "hang"},
+	{"refused-nameless", "spring", itself + "/realms/atlas"},
+	{"no-such-host", "spring", nobody + "/realms/atlas"},
+	{"timeout", "nimbus", "http://lost.example.com/realms/atlas"},
+	{"unknown-ca", "spring", "https://private.test:9443/none/realms/atlas"},
+	{"other-name", "spring", "https://other-name.test:9443/none/realms/atlas"},
+	{"expired", "spring", "https://expired.test:9443/none/realms/atlas"},
+	{"https-to-http", "spring", "https://server:9100/none/realms/atlas"},
+}
