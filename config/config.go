@@ -279,7 +279,8 @@ type Tenants struct {
 
 	// StaleAfter is how long tenants are served from memory while the database
 	// cannot be reached. After that they get 503, since one of them may have
-	// been suspended. While it can be reached, a change counts within a second.
+	// been suspended; and so do logins without a tenant, since a sealing key may
+	// have been revoked. While it can be reached, a change counts within a second.
 	StaleAfter time.Duration `yaml:"stale_after" default:"15m" min:"10s" max:"168h" restart:"true"`
 
 	// Limit is how many tenants there may be, in the database and in memory: a

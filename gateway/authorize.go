@@ -235,8 +235,14 @@ func (g *Gateway) toProvider(r *request, app *tenant.App, to tenant.Target, issu
 }
 
 // answerError sends an authorization error to the redirect URI, which has been
-// found good (RFC 6749 §4.1.2.1), in the way that the app asked for.
+// found good (RFC 6749 §4.1.2.1), in the way that the app asked for. Where we
+// could not look it is a page: the same request is good in a moment, and at once
+// at another replica, which a balancer asks for a 503 and not for a redirect.
 func (g *Gateway) answerError(w http.ResponseWriter, r *request, to tenant.Target, issuer *upstream.Issuer, ps oidc.Params, e *oidc.Error) {
+	if couldNotLook(e) {
+		g.refuse(w, r, status(e), page.ProviderUnavailable, e)
+		return
+	}
 	g.logRefusal(r, status(e), e)
 	state, has := ps.Lookup("state")
 	if len(state) > maxState {

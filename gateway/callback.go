@@ -83,7 +83,7 @@ func (g *Gateway) comeBack(w http.ResponseWriter, r *request, by way) (b returne
 	b.params = f.params
 	b.transaction, err = g.openTransaction(by.purpose, b.issuer, b.params.Get("state"))
 	if err != nil && !errors.Is(err, seal.ErrExpired) {
-		g.refuse(w, r, http.StatusBadRequest, by.refused, &oidc.Error{Code: oidc.InvalidRequest, Rule: "state.seal", Cause: err})
+		g.refuse(w, r, http.StatusBadRequest, by.refused, &oidc.Error{Code: oidc.InvalidRequest, Rule: sealRule("state.seal", err), Cause: err})
 		return b, false
 	}
 	g.noteLogin(r, &b.transaction)

@@ -46,7 +46,12 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 		return
 	}
 	r.event.App = app.Name
-	if g.isOurLogout(r, app, issuer, ps) {
+	ours, bad := g.isOurLogout(r, app, issuer, ps)
+	if bad != nil {
+		g.refuse(w, r, status(bad), page.LogoutRefused, bad)
+		return
+	}
+	if ours {
 		f.restore(r)
 		g.pass(w, r)
 		return
@@ -78,17 +83,23 @@ func (g *Gateway) endSession(w http.ResponseWriter, r *request, iss []*upstream.
 // isOurLogout says whether a request is one that we made of an app's, and that
 // the provider sent back to its own endpoint: a POST that it wants as a GET, or
 // the form in which it asks the person. It leads where the first one would have
-// led, if that is still allowed.
-func (g *Gateway) isOurLogout(r *request, app *tenant.App, issuer *upstream.Issuer, ps oidc.Params) bool {
+// led, if that is still allowed. It refuses only where it could not look.
+func (g *Gateway) isOurLogout(r *request, app *tenant.App, issuer *upstream.Issuer, ps oidc.Params) (bool, *oidc.Error) {
 	if ps.Get("post_logout_redirect_uri") != registered(app.RegisteredLogoutURI, issuer) {
-		return false
+		return false, nil
 	}
 	t, err := g.openTransaction(seal.Logout, issuer, ps.Get("state"))
-	if err != nil || t.clientID != app.ClientID {
-		return false
+	if keysUnread(err) {
+		return false, &oidc.Error{Code: oidc.InvalidRequest, Rule: "seal.keys", Cause: err}
+	}
+	if opened := err == nil; !opened || t.clientID != app.ClientID {
+		return false, nil
 	}
 	_, no := ofIssuer(issuer)(g.Directory.AgainLogout(r.Context(), app, t.redirectURI, t.tenantID))
-	return no == nil
+	if no != nil && no.CouldNotLook() {
+		return false, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no}
+	}
+	return no == nil, nil
 }
 
 // logoutApp finds the app that a logout request speaks of, by client_id or by

@@ -42,6 +42,9 @@ var ErrNotKept = errors.New("nothing is kept there")
 // it too long, the state stays here under the transaction's random id, sealed
 // too, and only the id travels.
 func (g *Gateway) sealState(r *request, p seal.Purpose, issuer *upstream.Issuer, t *transaction) (string, *oidc.Error) {
+	if err := g.Ring.Usable(); err != nil {
+		return "", &oidc.Error{Status: http.StatusServiceUnavailable, Code: oidc.TemporarilyUnavailable, Rule: "seal.keys", Cause: err}
+	}
 	text := g.Ring.Seal(p, issuer.ID, t.encode())
 	if len(text) <= maxSealed {
 		return text, nil

@@ -124,7 +124,7 @@ func (g *Gateway) authorizePushed(w http.ResponseWriter, r *request, app *tenant
 // would fetch it, and its redirect URI would override ours (THREATS T-20, T-21).
 func (g *Gateway) refuseRequestURI(w http.ResponseWriter, r *request, app *tenant.App, issuer *upstream.Issuer, ps oidc.Params, err error) {
 	if couldNotLook(err) {
-		g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, &oidc.Error{Code: oidc.TemporarilyUnavailable, Rule: "request_uri", Cause: err})
+		g.refuse(w, r, http.StatusServiceUnavailable, page.ProviderUnavailable, &oidc.Error{Code: oidc.TemporarilyUnavailable, Rule: sealRule("request_uri", err), Cause: err})
 		return
 	}
 	e := &oidc.Error{Code: oidc.RequestURINotSupported, Rule: "request_uri", Description: "request_uri must be one that was pushed here (RFC 9126)", Cause: err}

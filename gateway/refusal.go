@@ -23,7 +23,21 @@ func (g *Gateway) refuseAndReturn(w http.ResponseWriter, r *request, key string,
 // keys, could not be read.
 func couldNotLook(e error) bool {
 	var no *tenant.Refusal
-	return errors.Is(e, seal.ErrKeyUnread) || errors.As(e, &no) && no.CouldNotLook()
+	return keysUnread(e) || errors.As(e, &no) && no.CouldNotLook()
+}
+
+// keysUnread says that nothing is known to be wrong but with the keys.
+func keysUnread(e error) bool {
+	return errors.Is(e, seal.ErrKeyUnread) || errors.Is(e, seal.ErrStale)
+}
+
+// sealRule is the rule by which a value is refused that did not open: its own,
+// unless the keys could not be read.
+func sealRule(own string, e error) string {
+	if keysUnread(e) {
+		return "seal.keys"
+	}
+	return own
 }
 
 // refuseKept refuses where what was kept of a state cannot be had: for good, or

@@ -52,6 +52,7 @@ func (f failing) BySite(ctx context.Context, app, origin string) (tenant.Tenant,
 type login struct {
 	*bed
 	sealed, code, pushed string
+	logout               url.Values // as the provider got it
 }
 
 func beginLogin(t *testing.T) *login {
@@ -66,6 +67,10 @@ func beginLogin(t *testing.T) *login {
 	l.code = location(t, l.finish(l.sealed)).Query().Get("code")
 	_, rest, _ := strings.Cut(read(t, l.push()).body, `"request_uri":"`)
 	l.pushed, _, _ = strings.Cut(rest, `"`)
+	l.legs()["logout"]()
+	if l.logout, err = url.ParseQuery(l.last().query); err != nil {
+		t.Fatal(err)
+	}
 	return l
 }
 
@@ -86,8 +91,12 @@ func (l *login) legs() map[string]func() *http.Response {
 		"authorize pushed": get("/authorize", oidc.Params{{Name: "client_id", Value: "shop"}, {Name: "request_uri", Value: l.pushed}}),
 		"callback":         func() *http.Response { return l.finish(l.sealed) },
 		"logout":           get("/logout", out),
-		"/par":             l.push,
-		"/token":           func() *http.Response { return l.redeem(l.code) },
+		"logout sent back": func() *http.Response { return l.send("GET", "/logout", l.logout.Encode(), "", "", nil) },
+		"logged out": func() *http.Response {
+			return l.send("GET", "/onedoor/logout", url.Values{"state": l.logout["state"]}.Encode(), "", "", nil)
+		},
+		"/par":   l.push,
+		"/token": func() *http.Response { return l.redeem(l.code) },
 	}
 }
 

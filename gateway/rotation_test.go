@@ -245,3 +245,35 @@ func TestAPushedRequestUnderAKeyThatCannotBeLookedForWaits(t *testing.T) {
 		t.Errorf("%s %v, want 503", resp.Status, resp.Header)
 	}
 }
+
+// A key may have been revoked that nobody could confirm for long: nothing is
+// opened or sealed with it, whether there is a tenant to look up or not.
+func TestKeysThatMayBeRevokedAreNotUsed(t *testing.T) {
+	l := beginLogin(t)
+	legs := l.legs()
+	legs["authorize at an exact redirect URI"] = func() *http.Response {
+		q := url.Values{"response_type": {"code"}, "client_id": {"mobile"}, "redirect_uri": {"http://127.0.0.1:4000/callback"}, "code_challenge": {seal.Challenge("v")}, "code_challenge_method": {"S256"}}
+		return l.send("GET", "/authorize", q.Encode(), "", "", nil)
+	}
+	believed := true
+	l.ring.OnUse(func() bool { return believed })
+	for name, leg := range legs {
+		l.seen = nil
+		logged := len(l.door.log.String())
+		believed = false
+		a := read(t, leg())
+		believed = true
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.header.Get("Location") != "" || len(l.seen) != 0 {
+			t.Errorf("%s: %d %v, and %d requests reached the provider", name, a.status, a.header, len(l.seen))
+		}
+		if json := strings.Contains(a.body, `"error":"temporarily_unavailable"`); json != (name[0] == '/') {
+			t.Errorf("%s: %s", name, a.body)
+		}
+		if log := l.door.log.String()[logged:]; !strings.Contains(log, `"rule":"seal.keys"`) || !strings.Contains(log, `"cause":"nobody has confirmed the sealing keys`) {
+			t.Errorf("%s: the log does not say why: %s", name, log)
+		}
+		if a := read(t, leg()); a.status >= 400 {
+			t.Errorf("%s, when they are confirmed again: %d %s", name, a.status, a.body)
+		}
+	}
+}

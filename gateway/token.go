@@ -85,7 +85,7 @@ func (g *Gateway) redeem(r *request, app *tenant.App, issuer *upstream.Issuer, p
 	t, err := g.openTransaction(seal.Code, issuer, ps.Get("code"))
 	g.noteLogin(r, &t)
 	if err != nil {
-		return nil, invalid("code.seal", err)
+		return nil, invalid(sealRule("code.seal", err), err)
 	}
 	if t.clientID != app.ClientID {
 		return nil, invalid("code.client", nil)

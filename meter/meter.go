@@ -28,6 +28,9 @@ type Options struct {
 	InFlight *atomic.Int64 // requests that are being answered; nil: not measured
 	Registry Registry      // of the tenants; nil: not measured
 	Now      func() time.Time
+
+	// KeysAge is how long ago the sealing keys were confirmed; nil: not measured.
+	KeysAge func() time.Duration
 }
 
 // Registry is what is measured of the registry of the tenants.
@@ -108,6 +111,9 @@ func New(o Options) *Meter {
 	}
 	if o.Registry != nil {
 		m.follow(o.Registry)
+	}
+	if o.KeysAge != nil {
+		m.gauge("seal_keys_age_seconds", "Time since the sealing keys in memory were known to be those of the database.", func() float64 { return o.KeysAge().Seconds() })
 	}
 	m.prepare()
 	return m

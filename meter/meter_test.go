@@ -37,7 +37,7 @@ func metered(t *testing.T) (*Meter, *gatewaytest.Bed) {
 	inFlight := &atomic.Int64{}
 	m := New(Options{
 		Version: "v1", InFlight: inFlight,
-		Registry: fullHouse{},
+		Registry: fullHouse{}, KeysAge: func() time.Duration { return 3 * time.Second },
 	})
 	m.Loaded()
 	m.Certificate(":443", time.Now)
@@ -113,6 +113,7 @@ func TestALoginAndWhatFailsOfItAreCounted(t *testing.T) {
 	wait(t, m, `onedoor_registry_bytes`, "99")
 	wait(t, m, `onedoor_registry_age_seconds`, "2")
 	wait(t, m, `onedoor_registry_full`, "1")
+	wait(t, m, `onedoor_seal_keys_age_seconds`, "3")
 	wait(t, m, `onedoor_requests_in_flight`, "0")
 	wait(t, m, `onedoor_build_info{version="v1"}`, "1")
 }

@@ -43,6 +43,7 @@ type Ring struct {
 	now     func() time.Time
 	current atomic.Pointer[keys]
 	ask     func(id byte) error
+	believe func() bool
 }
 
 // keys are never changed.
@@ -71,6 +72,19 @@ func NewRing(now func() time.Time, keys ...Key) (*Ring, error) {
 // can write such a value, so ask must bound how often it works, and how long. It
 // is set before the ring is used.
 func (r *Ring) OnUnknown(ask func(id byte) error) { r.ask = ask }
+
+// OnUse is how the ring knows whether its keys may be believed at this moment.
+// While believe says no, one of them may have been revoked: nothing opens, and
+// Usable is an error. It is set before the ring is used.
+func (r *Ring) OnUse(believe func() bool) { r.believe = believe }
+
+// Usable is ErrStale while the keys may not be believed. Who seals asks first.
+func (r *Ring) Usable() error {
+	if r.believe != nil && !r.believe() {
+		return ErrStale
+	}
+	return nil
+}
 
 // Set puts these keys in the place of all that were there. The first one whose
 // time has come seals; where there is none, the last. A key that is left out

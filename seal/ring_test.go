@@ -138,6 +138,27 @@ func TestAKeyThatCouldNotBeLookedForIsNoUnknownOne(t *testing.T) {
 	}
 }
 
+func TestKeysThatMayBeRevokedOpenNothing(t *testing.T) {
+	c := &clock{time.Unix(1e9, 0)}
+	r := ring(t, c, fixed(1))
+	text := r.Seal(State, issuer, []byte("v"))
+	believed := false
+	r.OnUse(func() bool { return believed })
+	if v, err := r.Open(State, issuer, text, time.Hour); !errors.Is(err, ErrStale) || errors.Is(err, ErrOpen) || v != nil {
+		t.Errorf("%q %v", v, err)
+	}
+	if err := r.Usable(); !errors.Is(err, ErrStale) {
+		t.Errorf("usable: %v", err)
+	}
+	if _, err := r.Open(State, issuer, "nonsense", time.Hour); !errors.Is(err, ErrOpen) {
+		t.Errorf("what nobody sealed, with whatever key: %v", err)
+	}
+	believed = true
+	if v, err := r.Open(State, issuer, text, time.Hour); err != nil || string(v) != "v" || r.Usable() != nil {
+		t.Errorf("confirmed again: %q %v", v, err)
+	}
+}
+
 // TestKeysAreSwappedWhileTheyAreUsed is for the race detector: whatever a call
 // seals with one set of keys opens with the next one that still has its key.
 func TestKeysAreSwappedWhileTheyAreUsed(t *testing.T) {

@@ -62,6 +62,10 @@ var ErrOpen = errors.New("sealed value does not open")
 // open.
 var ErrKeyUnread = errors.New("sealed value names a key that could not be looked for")
 
+// ErrStale says that one of the keys may have been revoked by now. At another
+// moment, or another replica, the value may open.
+var ErrStale = errors.New("nobody has confirmed the sealing keys for too long: one may have been revoked since")
+
 // ErrExpired wraps ErrOpen for a value that is authentic and too old: the door
 // can still say to which site the person may go back to begin again.
 var ErrExpired = fmt.Errorf("sealed value has expired: %w", ErrOpen)
@@ -88,7 +92,7 @@ var strict = base64.RawURLEncoding.Strict()
 
 // Open returns what was sealed not longer than ttl ago. For a value that is
 // authentic and older it returns the value and ErrExpired; for any other
-// failure nothing and ErrOpen, or ErrKeyUnread.
+// failure nothing and ErrOpen, ErrKeyUnread or ErrStale.
 func (r *Ring) Open(p Purpose, context, text string, ttl time.Duration) ([]byte, error) {
 	if len(text) > MaxText {
 		return nil, ErrOpen
@@ -103,6 +107,9 @@ func (r *Ring) Open(p Purpose, context, text string, ttl time.Duration) ([]byte,
 	}
 	k, err := r.find(raw[1])
 	if err != nil {
+		return nil, err
+	}
+	if err := r.Usable(); err != nil {
 		return nil, err
 	}
 	plain, err := k.aeads[p].Open(raw[head:head], raw[2:head], raw[head:], aad(p, k.id, context))

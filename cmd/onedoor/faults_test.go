@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"onedoor/oidc"
+	"onedoor/seal"
 )
 
 // TestAReplicaThatIsGoneInMidLoginIsReplacedByAnother: a login lives in the
@@ -120,5 +121,44 @@ func TestASlowProviderIsToldAndHoldsNobodyElseUp(t *testing.T) {
 	r.reloads(1)
 	if got := r.current.Load().cfg.Limits.ProviderRequests; got != 64 {
 		t.Errorf("limit %d", got)
+	}
+}
+
+// TestADoorThatLostTheDatabaseHonoursNoKeyForLong: a key that was revoked
+// meanwhile opens nothing there, at redirect URIs without a tenant as well.
+func TestADoorThatLostTheDatabaseHonoursNoKeyForLong(t *testing.T) {
+	p := newIDP(t)
+	file := write(t, strings.Replace(p.yaml(""), "callbacks: [/cb]", "callbacks: [/cb], redirect_uris: [\"http://one.localhost/cb\"]", 1))
+	c := &ticking{t: time.Now()}
+	r := startReplica(t, file, c.now)
+	exact := func() answer {
+		return r.ask(http.MethodGet, "/r/auth?"+url.Values{
+			"response_type": {"code"}, "client_id": {"atlas"}, "redirect_uri": {"http://one.localhost/cb"}, "state": {"s"},
+		}.Encode(), nil, nil)
+	}
+	begun := exact()
+	if begun.location == nil {
+		t.Fatalf("%d %s", begun.status, begun.body)
+	}
+	back := &login{t: t, state: "s", cookies: begun.cookies, next: begun.location}
+	if err := r.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.forward(10 * time.Minute)
+	if a := exact(); a.location == nil {
+		t.Errorf("for as long as tenants.stale_after: %d %s", a.status, a.body)
+	}
+	c.forward(5*time.Minute + time.Second)
+	for what, a := range map[string]answer{"a new login": exact(), "one that was begun": back.callback(r)} {
+		if a.status != http.StatusServiceUnavailable || a.location != nil {
+			t.Errorf("%s: %d %v", what, a.status, a.location)
+		}
+	}
+	until(t, "the log to say so", func() bool {
+		return strings.Contains(r.log.String(), "no login goes on: "+seal.ErrStale.Error()) && strings.Contains(r.log.String(), "rule=seal.keys")
+	})
+	other := startReplica(t, file, c.now) // which has the database
+	if a := back.callback(other); a.location == nil || a.location.Host != "one.localhost" || a.location.Query().Get("state") != "s" {
+		t.Errorf("at another door: %d %v %s", a.status, a.location, a.body)
 	}
 }

@@ -30,8 +30,12 @@ const (
 	keyGrace = 5 * time.Minute
 
 	// keyPoll is how often the keys are read besides: a call of the database's
-	// may be lost with its connection.
-	keyPoll = 5 * time.Second
+	// may be lost with its connection. It confirms them, too, so it is far less
+	// than the least tenants.stale_after.
+	keyPoll = time.Second
+	// keyAsk is how long one such reading may take: one that hangs must not keep
+	// the next from a database that is back.
+	keyAsk = 5 * time.Second
 
 	// keyWork is how often a replica looks which keys are to go and to come.
 	keyWork = 30 * time.Second
@@ -73,10 +77,14 @@ type keyring struct {
 
 	turn  chan struct{} // holds one token; whoever has it may read and set keys
 	known []knownKey    // the newest first; what the ring has
-	read  atomic.Int64  // when they were last read with success, in nanoseconds of now
+	start time.Time     // by now; its monotonic reading, so that a wall clock that jumps changes no age
+	read  atomic.Int64  // when they were last read with success, in nanoseconds after start
 
 	looks  *rate.Limiter
 	flight singleflight.Group
+
+	// What run alone uses: what it has said already.
+	failing, stale, untidy bool
 }
 
 // knownKey is a key and when it may seal.
@@ -91,7 +99,7 @@ type knownKey struct {
 func openKeyring(ctx context.Context, db *store.DB, log *slog.Logger, times func() keyTimes, now func() time.Time) (*keyring, error) {
 	k := &keyring{db: db, log: log, now: now, times: times, looks: rate.NewLimiter(keyLooks, keyLooks), turn: make(chan struct{}, 1)}
 	k.turn <- struct{}{}
-	began := now()
+	k.start = now()
 	stored, err := db.SealKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -100,10 +108,18 @@ func openKeyring(ctx context.Context, db *store.DB, log *slog.Logger, times func
 	if k.Ring, err = seal.NewRing(now, keys...); err != nil {
 		return nil, err
 	}
-	k.read.Store(began.UnixNano())
 	k.OnUnknown(k.lookFor)
+	k.OnUse(k.confirmed)
 	return k, nil
 }
+
+// age is how long ago the database confirmed the keys.
+func (k *keyring) age() time.Duration { return k.now().Sub(k.start) - time.Duration(k.read.Load()) }
+
+// confirmed says whether the keys may be believed. A key may be revoked while the
+// database is out of reach: it is honoured no longer than a tenant that was
+// suspended, and at every redirect URI, whether it has a tenant or not.
+func (k *keyring) confirmed() bool { return k.age() <= k.times().stale }
 
 // introduce says from when on each key seals, and remembers it. The time counts
 // from when this replica came to know the key, by its own clock: so it does not
@@ -138,20 +154,20 @@ func (k *keyring) refresh(ctx context.Context) error {
 		return ctx.Err()
 	}
 	defer func() { k.turn <- struct{}{} }()
-	began := k.now()
+	asked := k.now().Sub(k.start) // not later: what was revoked since was not asked for
 	stored, err := k.db.SealKeys(ctx)
 	if err != nil {
 		return err
 	}
 	same := func(a knownKey, b store.SealKey) bool { return a.id == b.ID && a.createdAt == b.CreatedAt }
 	if slices.EqualFunc(k.known, stored, same) {
-		k.read.Store(began.UnixNano())
+		k.read.Store(int64(asked))
 		return nil
 	}
 	if err := k.Set(k.introduce(stored, false)...); err != nil {
 		return err
 	}
-	k.read.Store(began.UnixNano())
+	k.read.Store(int64(asked))
 	ids := make([]int, len(stored))
 	for i, s := range stored {
 		ids[i] = int(s.ID)
@@ -180,7 +196,7 @@ func (k *keyring) lookFor(byte) error {
 		}
 		return nil, err
 	})
-	if errors.Is(err, errLooks) && k.now().Sub(time.Unix(0, k.read.Load())) < keyNotice {
+	if errors.Is(err, errLooks) && k.age() < keyNotice {
 		return nil // no key that is younger than what is known seals yet
 	}
 	return err
@@ -203,24 +219,49 @@ func (k *keyring) run(ctx context.Context) error {
 	poll, work := time.NewTicker(keyPoll), time.NewTicker(keyWork)
 	defer poll.Stop()
 	defer work.Stop()
-	failing := false
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-changed:
-			err = k.refresh(ctx)
-		case <-poll.C:
-			err = k.refresh(ctx)
 		case <-work.C:
-			err = k.tidy(ctx)
+			if !k.failing { // else the database is away, and would keep us
+				k.sayUntidy(ctx, k.tidy(ctx))
+			}
+			continue
+		case <-changed:
+		case <-poll.C:
 		}
-		if err != nil && ctx.Err() == nil && !failing {
-			k.log.Error("sealing keys cannot be read or changed: the ones that are known stay", slog.String("error", err.Error()))
+		asking, answered := context.WithTimeout(ctx, keyAsk)
+		err := k.refresh(asking)
+		answered()
+		if ctx.Err() == nil {
+			k.say(err)
 		}
-		failing = err != nil
 	}
+}
+
+// say writes what has changed about the reading, once.
+func (k *keyring) say(err error) {
+	switch {
+	case err != nil && !k.failing:
+		k.log.Error("sealing keys cannot be read: the ones that are known stay", slog.String("error", err.Error()), slog.Duration("age", k.age().Round(time.Millisecond)))
+	case err == nil && k.failing:
+		k.log.Info("sealing keys are read again")
+	}
+	if stale := err != nil && !k.confirmed(); stale != k.stale {
+		if k.stale = stale; stale {
+			k.log.Error("no login goes on: "+seal.ErrStale.Error(), slog.String("error", err.Error()), slog.Duration("stale_after", k.times().stale))
+		}
+	}
+	k.failing = err != nil
+}
+
+// sayUntidy writes that keys should go or come and do not, once.
+func (k *keyring) sayUntidy(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil && !k.untidy {
+		k.log.Error("sealing keys cannot be retired or made", slog.String("error", err.Error()))
+	}
+	k.untidy = err != nil
 }
 
 // tidy lets the keys go that have nothing left to open, and makes a new one

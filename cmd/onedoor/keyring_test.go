@@ -85,8 +85,8 @@ func TestClocksThatDifferByAMinuteLoseNothingInARotation(t *testing.T) {
 	for _, off := range []time.Duration{0, -30 * time.Second, 30 * time.Second} {
 		replicas = append(replicas, testKeyring(t, file, c.wrong(off)))
 	}
-	for _, k := range replicas { // the first key is old by now
-		c.forward(time.Hour)
+	c.forward(3 * time.Hour) // the first key is old by now
+	for _, k := range replicas {
 		k.mustRefresh(t)
 	}
 	// The one whose clock is ahead makes a key; the others learn of it in their time.
@@ -205,6 +205,64 @@ func TestAKeyThatCannotBeLookedForMayBeThere(t *testing.T) {
 	}
 	if err := open(); !errors.Is(err, seal.ErrKeyUnread) {
 		t.Errorf("looked for too often, and such a key may seal: %v", err)
+	}
+}
+
+// A key may be revoked while the database is out of reach.
+func TestKeysAreNotHonouredLongAfterTheyWereConfirmed(t *testing.T) {
+	file, c := write(t, embeddedYAML), &ticking{t: time.Unix(1_800_000_000, 0)}
+	k := testKeyring(t, file, c.now)
+	text := k.Seal(seal.State, "iss", nil)
+	open := func() error {
+		_, err := k.Open(seal.State, "iss", text, 24*time.Hour)
+		if usable := k.Usable(); (usable == nil) != (err == nil) {
+			t.Errorf("opens: %v, seals: %v", err, usable)
+		}
+		return err
+	}
+	c.forward(testTimes.stale)
+	k.mustRefresh(t) // which takes no time on this clock
+	if err := k.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.forward(testTimes.stale)
+	if err := k.refresh(t.Context()); err == nil {
+		t.Fatal("a database that is closed was read")
+	}
+	if err := open(); err != nil {
+		t.Errorf("confirmed as long ago as tenants.stale_after: %v", err)
+	}
+	c.forward(time.Nanosecond)
+	if err := open(); !errors.Is(err, seal.ErrStale) {
+		t.Errorf("after that: %v", err)
+	}
+	var err error
+	if k.db, err = openStore(t.Context(), parse(t, file)); err != nil {
+		t.Fatal(err)
+	}
+	defer k.db.Close()
+	k.mustRefresh(t)
+	if err := open(); err != nil {
+		t.Errorf("the database is back: %v", err)
+	}
+}
+
+// What was read is as old as the question: a key may have been revoked after it
+// was asked for.
+func TestAConfirmationOfKeysIsAsOldAsItsQuestion(t *testing.T) {
+	c := &ticking{t: time.Unix(1_800_000_000, 0)}
+	var reading func()
+	k := testKeyring(t, write(t, embeddedYAML), func() time.Time {
+		now := c.now()
+		if reading != nil {
+			reading()
+		}
+		return now
+	})
+	reading = func() { reading = nil; c.forward(time.Minute) } // from the question on
+	k.mustRefresh(t)
+	if got := k.age(); got != time.Minute {
+		t.Errorf("keys that were asked for a minute ago are %s old", got)
 	}
 }
 

@@ -25,7 +25,7 @@ type lookout struct {
 // look makes the door's lookout.
 func (d *door) look(cfg *config.Config) error {
 	version := thisBuild().Version
-	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Registry: d.tenants, Now: d.now})
+	d.meter = meter.New(meter.Options{Version: version, InFlight: &d.inFlight, Registry: d.tenants, KeysAge: d.keys.age, Now: d.now})
 	d.meter.Loaded()
 	if cfg.Traces.Keep > 0 {
 		d.record(cfg.Traces)
