@@ -24,12 +24,13 @@ var (
 	failingDesc  = prometheus.NewDesc("onedoor_verify_failing", "Logins of tenants that would fail, by what is wrong; and findings about the provider. From the replica that verifies.", []string{"outcome"}, nil)
 	roundDesc    = prometheus.NewDesc("onedoor_verify_round_seconds", "How long the last round around all tenants took.", nil, nil)
 	endedDesc    = prometheus.NewDesc("onedoor_verify_round_ended_timestamp_seconds", "When it ended.", nil, nil)
+	everyDesc    = prometheus.NewDesc("onedoor_verify_interval_seconds", "How long it is to take: verify.every.", nil, nil)
 	slowdownDesc = prometheus.NewDesc("onedoor_verify_slowdown", "By how much the verification holds back because the provider is slow; 1: not at all.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *failingCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{failingDesc, roundDesc, endedDesc, slowdownDesc} {
+	for _, d := range []*prometheus.Desc{failingDesc, roundDesc, endedDesc, everyDesc, slowdownDesc} {
 		to <- d
 	}
 }
@@ -63,5 +64,6 @@ func (c *failingCollector) Collect(to chan<- prometheus.Metric) {
 		gauge(roundDesc, float64(c.r.lasted.Load())/1000)
 		gauge(endedDesc, float64(ended))
 	}
+	gauge(everyDesc, c.r.Every.Seconds())
 	gauge(slowdownDesc, c.r.pace.held())
 }

@@ -15,6 +15,7 @@ import (
 
 	"onedoor/config"
 	"onedoor/store"
+	"onedoor/verify"
 )
 
 // scrape is what a door that does all it can tells Prometheus, and its metrics.
@@ -22,7 +23,7 @@ func scrape(t *testing.T) (names []string, text string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "onedoor.yaml")
 	yaml := "public_url: http://auth.localhost:9000\nlisten: 127.0.0.1:0\nprovider: {embedded: {}}\ndatabase: " + filepath.Join(t.TempDir(), "onedoor.db") +
-		"\ntracing: {endpoint: \"http://127.0.0.1:1\"}\n"
+		"\ntracing: {endpoint: \"http://127.0.0.1:1\"}\nverify: {every: 10m}\n"
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +41,9 @@ func scrape(t *testing.T) (names []string, text string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.close() })
+	if err := d.verifyTenants(cfg); err != nil {
+		t.Fatal(err)
+	}
 	d.meter.Certificate(":443", time.Now)
 	for _, told := range d.told { // as a reload that went wrong does
 		told(errors.New("a mistake"))
@@ -97,13 +101,16 @@ func TestAConfigurationThatIsRefusedIsCounted(t *testing.T) {
 // Their queries ask for values of labels that there are.
 func TestDashboardAndAlertsAskForLegsAndOutcomesThereAre(t *testing.T) {
 	_, series := scrape(t)
+	for _, finding := range []verify.Outcome{verify.ProviderOpen, verify.ProviderLoose, verify.DoorOpen} { // told by the replica that looks
+		series += `outcome="` + string(finding) + `"`
+	}
 	for _, file := range []string{"grafana/onedoor.json", "prometheus/onedoor.rules.yaml"} {
 		text, err := os.ReadFile("../../docs/deploy/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		found := 0
-		for _, label := range regexp.MustCompile(`\b(leg|outcome|status|route)[!=]=?~?\\?"([a-z0-9_|]+)`).FindAllStringSubmatch(string(text), -1) {
+		for _, label := range regexp.MustCompile(`\b(leg|outcome|status|route)[!=]=?~?\\?"([a-z0-9_.|]+)`).FindAllStringSubmatch(string(text), -1) {
 			for value := range strings.SplitSeq(label[2], "|") {
 				found++
 				if !strings.Contains(series, label[1]+`="`+value+`"`) {
