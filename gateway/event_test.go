@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -310,21 +311,22 @@ func TestObservingAllocatesNothing(t *testing.T) {
 			URL: &url.URL{Path: callbackPath, RawQuery: query}, Header: http.Header{"Cookie": {strings.Join(cookies, "; ")}},
 		}
 		out := nobody{header: http.Header{}}
-		n := testing.AllocsPerRun(100, func() {
-			clear(out.header)
-			out.status = 0
-			h.ServeHTTP(&out, r)
-		})
+		// The least of many: whatever else runs allocates too, and under the race
+		// detector pools lose what they hold.
+		least := math.Inf(1)
+		for range 300 {
+			least = min(least, testing.AllocsPerRun(1, func() {
+				clear(out.header)
+				out.status = 0
+				h.ServeHTTP(&out, r)
+			}))
+		}
 		if out.status != http.StatusSeeOther {
 			t.Fatalf("the callback answered %d", out.status)
 		}
-		return n
+		return least
 	}
-	// The least of some: under the race detector pools lose what they hold.
 	without, with := cost(nil), cost(func(*Event) { events++ })
-	for range 4 {
-		without, with = min(without, cost(nil)), min(with, cost(func(*Event) { events++ }))
-	}
 	if with > without || events == 0 {
 		t.Errorf("a callback that is looked on at allocates %v times, and %v times without (%d events)", with, without, events)
 	}
