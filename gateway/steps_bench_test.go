@@ -152,7 +152,6 @@ func (labelled) Since(context.Context, int64, int) ([]registry.Change, error) { 
 func (labelled) Revision(context.Context) (int64, error)                      { return 1, nil }
 func (labelled) Mark(context.Context, int64) (string, error)                  { return "", nil }
 func (l labelled) Count(context.Context) (int64, error)                       { return int64(len(l)), nil }
-func (labelled) Watch(ctx context.Context, _ func())                          { <-ctx.Done() }
 
 // request is one as dispatch hands it on.
 func (s *stepBed) request(method, path, query string, header http.Header) *request {

@@ -13,7 +13,7 @@ import (
 
 const (
 	// pollEvery is how often the source is asked whether anything changed, should
-	// Watch not have said so.
+	// nobody have said so.
 	pollEvery = 500 * time.Millisecond
 	// askTimeout bounds one question.
 	askTimeout = 5 * time.Second
@@ -43,18 +43,6 @@ type following struct {
 // Run loads the tenants and follows their changes until ctx ends. A source that
 // is out of reach is asked again and again, and said to be so in the log.
 func (r *Registry) Run(ctx context.Context) {
-	changed := make(chan struct{}, 1)
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		r.o.Source.Watch(ctx, func() {
-			select {
-			case changed <- struct{}{}:
-			default: // one look will see both
-			}
-		})
-	}()
-	defer func() { <-watching }()
 	pause := minPause
 	for {
 		err := r.follow(ctx)
@@ -70,9 +58,18 @@ func (r *Registry) Run(ctx context.Context) {
 		} else {
 			pause = minPause
 		}
-		if !sleep(ctx, wait, changed, err != nil) {
+		if !sleep(ctx, wait, r.changed, err != nil) {
 			return
 		}
+	}
+}
+
+// Changed tells Run to look at once. It may be called too often, too late or not
+// at all.
+func (r *Registry) Changed() {
+	select {
+	case r.changed <- struct{}{}:
+	default: // one look will see both
 	}
 }
 

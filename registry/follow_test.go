@@ -56,6 +56,8 @@ func inTime(t *testing.T, db *database, o Options, f func(b *bench)) {
 		b := &bench{T: t, db: db, log: &logged{}}
 		o.Source, o.Log = db, slog.New(slog.NewTextHandler(b.log, nil))
 		b.Registry = New(o)
+		db.set(func() { db.changed = b.Changed })
+		defer db.set(func() { db.changed = nil })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {

@@ -2,7 +2,7 @@
 // current as the database. The path of a login asks nobody else.
 //
 // It follows a Source, which package store implements: it loads all tenants
-// once, and then hears of every change. Where it has not been able to confirm
+// once, and then asks for every change, at once where somebody tells it of one. Where it has not been able to confirm
 // for some time that it is current, it says so instead of answering: a tenant
 // that was suspended is not served longer than that, whatever happens to the
 // connection. Reading starts at Registry.ByLabel; how it follows is follow.go,
@@ -39,9 +39,6 @@ type Source interface {
 	Mark(ctx context.Context, revision int64) (string, error)
 	// Count is how many tenants there are.
 	Count(ctx context.Context) (int64, error)
-	// Watch calls changed soon after changes, until ctx ends. It may call too
-	// often, too late or not at all.
-	Watch(ctx context.Context, changed func())
 }
 
 // Change is a tenant after a change.
@@ -86,6 +83,7 @@ type Registry struct {
 
 	tables    atomic.Pointer[tables] // nil before the first load
 	loaded    chan struct{}          // closed after it
+	changed   chan struct{}          // by Changed; holds one
 	confirmed atomic.Int64           // when the source was last heard, in nanoseconds after start
 	revision  atomic.Int64
 	following
@@ -114,7 +112,7 @@ func New(o Options) *Registry {
 	if o.Resized == nil {
 		o.Resized = func(int64) {}
 	}
-	return &Registry{o: o, start: time.Now(), loaded: make(chan struct{})}
+	return &Registry{o: o, start: time.Now(), loaded: make(chan struct{}), changed: make(chan struct{}, 1)}
 }
 
 // ByLabel finds the tenant of that label. The answer holds label itself, and is

@@ -25,10 +25,9 @@ type database struct {
 	delay   time.Duration // before every answer
 	pageMax int           // of Since, where it gives less than it is asked for
 
-	watchers []func()
-	silent   bool // Watch says nothing
-	watching bool
-	asked    map[string]int
+	changed func() // who follows it is told
+	silent  bool   // nobody is told
+	asked   map[string]int
 }
 
 var errDown = errors.New("connection refused")
@@ -47,12 +46,12 @@ func (d *database) write(changes ...Change) {
 		c.Revision = d.revision
 		d.rows[c.Tenant.ID] = c
 	}
-	watchers := d.watchers
+	changed := d.changed
 	if d.silent {
-		watchers = nil
+		changed = nil
 	}
 	d.mu.Unlock()
-	for _, changed := range watchers {
+	if changed != nil {
 		changed()
 	}
 }
@@ -175,12 +174,4 @@ func (d *database) Count(ctx context.Context) (n int64, err error) {
 		}
 	}
 	return n, err
-}
-
-func (d *database) Watch(ctx context.Context, changed func()) {
-	d.mu.Lock()
-	d.watching = true
-	d.watchers = append(d.watchers, changed)
-	d.mu.Unlock()
-	<-ctx.Done()
 }

@@ -17,11 +17,9 @@ import (
 )
 
 const (
-	// poolSize is how many connections a process has for its statements; each
-	// Watch has one more. PostgreSQL allows 100 in all by default.
+	// poolSize is how many connections a process has for its statements; Watch
+	// has one more. PostgreSQL allows 100 in all by default.
 	poolSize = 10
-	// watchers are those who Watch in a door: the registry, and the key ring.
-	watchers = 2
 	// Connections are let go when they are idle, and now and then so that a
 	// server that was added behind a name gets its share.
 	poolIdle = 5 * time.Minute
@@ -187,7 +185,7 @@ func cure(config *pgx.ConnConfig, pg *pgconn.PgError) string {
 	case noSchema:
 		return fmt.Sprintf("%s: create the schema that search_path names, owned by %s", pg.Message, role)
 	case tooMany:
-		return fmt.Sprintf("the server has no connection left: each onedoor takes up to %d: raise max_connections", poolSize+watchers)
+		return fmt.Sprintf("the server has no connection left: each onedoor takes up to %d: raise max_connections", poolSize+1)
 	case badParameter, unknownSetting:
 		return fmt.Sprintf("%s: a pooler is in between: let it ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout", pg.Message)
 	}

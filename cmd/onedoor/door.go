@@ -93,6 +93,7 @@ func newDoor(ctx context.Context, cfg *config.Config, db *store.DB, log *slog.Lo
 		return nil, found(err, "")
 	}
 	d.openRegistry(cfg)
+	d.background(d.watch)
 	if err := d.look(cfg); err != nil {
 		return nil, found(err, "")
 	}

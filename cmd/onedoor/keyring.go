@@ -80,6 +80,7 @@ type keyring struct {
 	start time.Time     // by now; its monotonic reading, so that a wall clock that jumps changes no age
 	read  atomic.Int64  // when they were last read with success, in nanoseconds after start
 
+	told   chan struct{} // by changed; holds one
 	looks  *rate.Limiter
 	flight singleflight.Group
 
@@ -97,7 +98,7 @@ type knownKey struct {
 // openKeyring reads the keys that all replicas share, and makes one where there
 // is none.
 func openKeyring(ctx context.Context, db *store.DB, log *slog.Logger, times func() keyTimes, now func() time.Time) (*keyring, error) {
-	k := &keyring{db: db, log: log, now: now, times: times, looks: rate.NewLimiter(keyLooks, keyLooks), turn: make(chan struct{}, 1)}
+	k := &keyring{db: db, log: log, now: now, times: times, looks: rate.NewLimiter(keyLooks, keyLooks), turn: make(chan struct{}, 1), told: make(chan struct{}, 1)}
 	k.turn <- struct{}{}
 	k.start = now()
 	stored, err := db.SealKeys(ctx)
@@ -202,20 +203,16 @@ func (k *keyring) lookFor(byte) error {
 	return err
 }
 
+// changed tells run to read the keys at once.
+func (k *keyring) changed() {
+	select {
+	case k.told <- struct{}{}:
+	default: // one reading will see both
+	}
+}
+
 // run follows the database until ctx ends.
 func (k *keyring) run(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		k.db.Watch(ctx, func() {
-			select {
-			case changed <- struct{}{}:
-			default: // one is waiting already
-			}
-		})
-	}()
-	defer func() { <-watched }()
 	poll, work := time.NewTicker(keyPoll), time.NewTicker(keyWork)
 	defer poll.Stop()
 	defer work.Stop()
@@ -228,7 +225,7 @@ func (k *keyring) run(ctx context.Context) error {
 				k.sayUntidy(ctx, k.tidy(ctx))
 			}
 			continue
-		case <-changed:
+		case <-k.told:
 		case <-poll.C:
 		}
 		asking, answered := context.WithTimeout(ctx, keyAsk)

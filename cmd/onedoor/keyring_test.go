@@ -428,6 +428,36 @@ func TestKeysLieEncryptedInTheDatabase(t *testing.T) {
 	}
 }
 
+// Keys are read when a change is made, and not only now and then: the connection
+// that hears of changes tells the key ring, too.
+func TestTheKeyRingIsToldOfChanges(t *testing.T) {
+	file := write(t, embeddedYAML)
+	db := open(t, file)
+	d, err := newDoor(t.Context(), parse(t, file), db, discard, doorOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() { _ = d.watch(ctx) })
+	told := func(what string) {
+		t.Helper()
+		select {
+		case <-d.keys.told:
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s: it was not told", what)
+		}
+	}
+	told("at the start")
+	if _, err := db.AddSealKey(t.Context(), operator()); err != nil {
+		t.Fatal(err)
+	}
+	told("of a new key")
+}
+
 func TestARotationAndARevocationReachEveryReplica(t *testing.T) {
 	p := newIDP(t)
 	file := write(t, p.yaml(""))

@@ -66,6 +66,16 @@ func (d *door) openRegistry(cfg *config.Config) {
 	})
 }
 
+// watch tells all who follow the database of its changes. One connection hears
+// of them, for those of a server are counted.
+func (d *door) watch(ctx context.Context) error {
+	d.db.Watch(ctx, func() {
+		d.tenants.Changed()
+		d.keys.changed()
+	})
+	return nil
+}
+
 // awaitTenants waits until the tenants were read, but not for long.
 func (d *door) awaitTenants(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstLoad)
