@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -200,6 +202,39 @@ provider: {embedded: {}}
 	}
 	if h := c.Horizon(c.Listeners[0]); h.Forwarded != horizon.XForwarded || len(h.TrustedProxies) != 1 {
 		t.Errorf("%+v", h)
+	}
+}
+
+func TestHeadersForACollectorAreSecrets(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, name)
+	}
+	write("headers", "authorization: Bearer hunter22\r\n\nX-Scope-OrgID:  doors \n")
+	want := http.Header{"Authorization": {"Bearer hunter22"}, "X-Scope-Orgid": {"doors"}}
+	env := map[string]string{"ONEDOOR_TRACING_HEADERS": "Authorization: Bearer hunter22\nx-scope-orgid: doors", "KEY": "hunter22"}
+	for name, tracing := range map[string]string{
+		"a file":          "{endpoint: \"http://otel:4318\", headers_file: headers}",
+		"a variable":      "{endpoint: \"http://otel:4318\", headers: \"Authorization: Bearer ${KEY}\\nX-Scope-OrgID: doors\"}",
+		"the environment": "{endpoint: \"http://otel:4318\"}",
+	} {
+		c, err := Load(write("onedoor.yaml", small+"tracing: "+tracing+"\n"), func(key string) (string, bool) { v, ok := env[key]; return v, ok })
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !reflect.DeepEqual(c.Tracing.Header(), want) {
+			t.Errorf("%s: %v", name, c.Tracing.Header())
+		}
+		if text := fmt.Sprintf("%v %+v %#v", c.Tracing, c.Tracing, c.Tracing); strings.Contains(text, "hunter22") {
+			t.Errorf("%s: %s", name, text)
+		}
+		if all := strings.Join(c.Warnings(), "\n"); !strings.Contains(all, "tracing.endpoint: http://otel:4318 is http") || strings.Contains(all, "hunter22") {
+			t.Errorf("%s: warnings %q", name, all)
+		}
 	}
 }
 

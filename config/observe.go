@@ -2,11 +2,16 @@ package config
 
 import (
 	"fmt"
+	"net/http"
+	"net/textproto"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Tracing sends logins as traces to an OpenTelemetry collector: a span for each
@@ -16,6 +21,13 @@ type Tracing struct {
 	// Endpoint is where the collector takes OTLP over HTTP: its origin, or the
 	// whole address where that is not `/v1/traces`. Without it nothing is sent.
 	Endpoint string `yaml:"endpoint" example:"http://otel-collector:4318" restart:"true"`
+
+	// Headers are header fields for the collector, `NAME: VALUE` each on a line: a
+	// key that it asks for, as `Authorization: Bearer …` or `x-api-key: …`.
+	Headers Secret `yaml:"headers" restart:"true" lines:"true"`
+
+	// HeadersFile is a file that holds the value of `headers`.
+	HeadersFile string `yaml:"headers_file" example:"collector.headers"`
 
 	// Sample is which part of the logins is traced: 1 is all of them, 0.1 every
 	// tenth. All replicas choose the same ones.
@@ -52,6 +64,12 @@ type Audit struct {
 
 func (d *decoder) tracing(t *Tracing) {
 	const path = "tracing.endpoint"
+	if at := d.secretLines("tracing.headers", &t.Headers, "tracing.headers_file", &t.HeadersFile); at != "" {
+		header := eachHeader(t.Headers, func(message, hint string) { d.wrong(at, message, hint) })
+		if len(header) == 0 && !d.said[at] {
+			d.wrong(at, "holds no header field", headerHint)
+		}
+	}
 	if t.Endpoint == "" {
 		return
 	}
@@ -60,10 +78,40 @@ func (d *decoder) tracing(t *Tracing) {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
 		d.wrong(path, fmt.Sprintf("%q is not an http or https address", t.Endpoint), "where the collector takes OTLP over HTTP: http://otel-collector:4318")
 	case u.User != nil, u.RawQuery != "", u.Fragment != "", strings.Contains(t.Endpoint, "#"):
-		d.wrong(path, "has more than origin and path", "leave out user, query and fragment")
+		d.wrong(path, "has more than origin and path", "leave out user, query and fragment; a key for the collector belongs into tracing.headers")
 	case u.Port() == "4317":
 		d.wrong(path, "4317 is where collectors take OTLP over gRPC", "OTLP over HTTP has port 4318")
 	}
+}
+
+// own are header fields that the request has anyhow.
+var own = []string{"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+const headerHint = "NAME: VALUE on a line, as Authorization: Bearer …"
+
+// Header is Headers as they are sent.
+func (t Tracing) Header() http.Header { return eachHeader(t.Headers, func(string, string) {}) }
+
+// eachHeader reads header fields. No value is in a message.
+func eachHeader(text Secret, wrong func(message, hint string)) http.Header {
+	header, n := http.Header{}, 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, value, colon := strings.Cut(line, ":")
+		name, value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value)
+		switch {
+		case !colon || value == "" || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value):
+			wrong(fmt.Sprintf("line %d is no header field", n), headerHint)
+		case slices.Contains(own, name):
+			wrong(fmt.Sprintf("line %d: %s is set by the door", n, name), "leave it out")
+		default:
+			header.Add(name, value)
+		}
+	}
+	return header
 }
 
 func setFloat(text string, v reflect.Value, f field) (message, hint string) {

@@ -285,29 +285,41 @@ func (d *decoder) secret(key string, value *Secret, fileKey string, file *string
 	*value = Secret(text)
 }
 
-// encryption reads the keys of what lies in the database.
-func (d *decoder) encryption(c *Config) {
-	const key, fileKey = "encryption_key", "encryption_key_file"
-	at := key
+// secretLines is secret for what may have several lines. It returns the key at
+// which the value stands, and "" where there is none, or none that can be read.
+func (d *decoder) secretLines(key string, value *Secret, fileKey string, file *string) (at string) {
 	switch {
 	case d.given(key) && d.given(fileKey):
-		d.wrong(fileKey, "is given together with "+key, "keep one of the two")
-		return
-	case d.given(fileKey) && !d.said[fileKey]:
-		at, c.EncryptionKeyFile = fileKey, d.resolve(c.EncryptionKeyFile)
-		data, err := d.readWatched(fileKey, c.EncryptionKeyFile)
-		if err != nil {
-			return
+		d.wrong(fileKey, "is given together with "+key[strings.LastIndexByte(key, '.')+1:], "keep one of the two")
+		return ""
+	case d.given(fileKey):
+		if d.said[fileKey] {
+			return ""
 		}
-		c.EncryptionKey = Secret(data)
+		*file = d.resolve(*file)
+		data, err := d.readWatched(fileKey, *file)
+		if err != nil {
+			return ""
+		}
+		*value = Secret(data)
+		return fileKey
 	case !d.given(key):
 		text, ok := d.environment(key)
 		if !ok {
-			return
+			return ""
 		}
-		c.EncryptionKey = Secret(text)
+		*value = Secret(text)
 	}
-	if d.said[at] {
+	if d.said[key] {
+		return ""
+	}
+	return key
+}
+
+// encryption reads the keys of what lies in the database.
+func (d *decoder) encryption(c *Config) {
+	at := d.secretLines("encryption_key", &c.EncryptionKey, "encryption_key_file", &c.EncryptionKeyFile)
+	if at == "" {
 		return
 	}
 	keys := strings.Fields(string(c.EncryptionKey))

@@ -34,6 +34,9 @@ func (c *Config) Warnings() []string {
 	if c.Admin.Open && c.Admin.Insecure && c.Admin.TLS == nil {
 		warn("admin.listen: %s is http: everybody on the way reads the tokens", c.Admin.Listen)
 	}
+	if c.Tracing.Headers != "" && exposed(c.Tracing.Endpoint) {
+		warn("tracing.endpoint: %s is http: everybody on the way reads tracing.headers", c.Tracing.Endpoint)
+	}
 	if slices.Contains(c.Provider.Expose, "/") {
 		warn("provider.expose: / opens all that the provider keeps to itself: its administration, and registration of clients that the door does not know")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -131,8 +132,9 @@ func (t *Tracer) send(ctx context.Context, batch []*trace.Span) error {
 	if err != nil {
 		return errors.Join(errNever, err)
 	}
-	r.Header.Set("Content-Type", "application/x-protobuf")
 	r.Header.Set("User-Agent", "onedoor/"+t.o.Version)
+	maps.Copy(r.Header, t.o.Header)
+	r.Header.Set("Content-Type", "application/x-protobuf")
 	resp, err := t.client.Do(r)
 	if err != nil {
 		return errors.Unwrap(err) // without the address, which the log has

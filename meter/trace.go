@@ -21,8 +21,9 @@ import (
 
 // TraceOptions of a Tracer.
 type TraceOptions struct {
-	Endpoint string  // of a collector that takes OTLP over HTTP: its origin, or the whole address
-	Sample   float64 // which part of all logins is traced, 0 to 1
+	Endpoint string      // of a collector that takes OTLP over HTTP: its origin, or the whole address
+	Header   http.Header // for the collector: its key
+	Sample   float64     // which part of all logins is traced, 0 to 1
 	Version  string
 	Instance string // which replica this is
 	Log      *slog.Logger

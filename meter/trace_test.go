@@ -30,6 +30,7 @@ type collector struct {
 
 	mu     sync.Mutex
 	raw    [][]byte
+	header http.Header // of the last request
 	spans  []received
 	refuse []int // statuses to answer first
 }
@@ -54,6 +55,7 @@ func (c *collector) take(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.header = r.Header
 	if len(c.refuse) > 0 {
 		w.WriteHeader(c.refuse[0])
 		c.refuse = c.refuse[1:]
@@ -310,6 +312,25 @@ func TestACollectorThatRefusesIsNotAskedAgain(t *testing.T) {
 	stop()
 	if len(c.spans) != 0 {
 		t.Error("the spans were sent again")
+	}
+}
+
+func TestACollectorGetsItsKeyAndNobodyReadsItInTheLog(t *testing.T) {
+	var log lines
+	c := newCollector(t, http.StatusUnauthorized)
+	all, stop := tracers(t, 1, TraceOptions{
+		Endpoint: c.URL, Sample: 1, Log: log.logger(), Header: http.Header{"X-Api-Key": {"hunter22"}, "User-Agent": {"mine"}, "Content-Type": {"text/plain"}},
+	})
+	for range maxBatch {
+		all[0].Observe(&gateway.Event{Time: time.Now(), Leg: gateway.LegCallback, Login: gateway.LoginID{1}, Status: 303})
+	}
+	gatewaytest.Until(t, "the refusal", func() bool { return all[0].dropped.Load() == maxBatch })
+	stop()
+	if c.header.Get("X-Api-Key") != "hunter22" || c.header.Get("User-Agent") != "mine" {
+		t.Errorf("the collector got %v", c.header)
+	}
+	if log.count("traces are not taken") != 1 || log.count("hunter22") != 0 {
+		t.Error("the log does not say that the collector refused, or holds the key")
 	}
 }
 

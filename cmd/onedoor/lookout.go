@@ -35,7 +35,7 @@ func (d *door) look(cfg *config.Config) error {
 	}
 	var err error
 	d.tracer, err = meter.NewTracer(meter.TraceOptions{
-		Endpoint: cfg.Tracing.Endpoint, Sample: cfg.Tracing.Sample, Version: version, Instance: rand.Text(), Log: d.log,
+		Endpoint: cfg.Tracing.Endpoint, Header: cfg.Tracing.Header(), Sample: cfg.Tracing.Sample, Version: version, Instance: rand.Text(), Log: d.log,
 	})
 	if err != nil {
 		return err
