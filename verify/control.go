@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -100,6 +101,16 @@ func (r *Round) find(l tenant.Login, c doctor.Control, o Outcome) {
 	case len(r.findings[i].Tenants) < maxNamed:
 		r.findings[i].Tenants = append(r.findings[i].Tenants, l.Tenant.Label)
 	}
+}
+
+// worst are the findings of which there is room for one at each app.
+func worst(findings []Finding) []Finding {
+	weight := map[Outcome]int{DoorOpen: 0, ProviderOpen: 1, ProviderLoose: 2}
+	all := slices.Clone(findings)
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.App, b.App), weight[a.Outcome]-weight[b.Outcome])
+	})
+	return slices.CompactFunc(all, func(a, b Finding) bool { return a.App == b.App })
 }
 
 // Findings are those of the round so far.

@@ -53,6 +53,8 @@ type Runner struct {
 	failing map[place]store.Verdict // of the replica that looks
 	leading bool
 	state   store.VerifyRound
+	looking []*looking // in the order of their labels, from the first that has not ended
+	lost    bool       // in this round a verdict could not be written
 
 	counts   map[Outcome]*atomic.Int64
 	findings atomic.Int64
@@ -124,7 +126,7 @@ func (r *Runner) lead(ctx context.Context, state store.VerifyRound) error {
 	for {
 		began := time.Unix(state.Began, 0)
 		if state.After == "" || r.Now().Sub(began) > 2*r.Every {
-			wait(ctx, began.Add(r.Every).Sub(r.Now()))
+			wait(ctx, min(began.Add(r.Every).Sub(r.Now()), r.Every)) // the one before may have had another clock
 			state.Began, state.After = r.Now().Unix(), ""
 			r.set(state)
 		}
@@ -181,14 +183,14 @@ func (r *Runner) round(ctx context.Context, state *store.VerifyRound) error {
 	}
 	look := r.Begin()
 	r.mu.Lock()
-	r.told, r.silent = 0, 0
+	r.told, r.silent, r.lost, r.looking = 0, 0, false, nil
 	r.mu.Unlock()
 	var looks sync.WaitGroup
 	defer looks.Wait()
 	slots := make(chan struct{}, r.Concurrency)
-	looked := int64(0)
+	after, looked := state.After, int64(0)
 	for {
-		labels, err := r.Labels.After(ctx, state.After, page)
+		labels, err := r.Labels.After(ctx, after, page)
 		if err != nil {
 			return err
 		}
@@ -204,18 +206,24 @@ func (r *Runner) round(ctx context.Context, state *store.VerifyRound) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			l := r.come(label)
 			looks.Go(func() {
 				defer func() { <-slots }()
-				r.lookAt(ctx, look, label)
+				if r.lookAt(ctx, look, label) {
+					r.gone(l)
+				}
 			})
-			state.After = label
+			after = label
 			looked++
-			r.set(*state)
 		}
 	}
 	looks.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if state.After != "" { // another replica has looked at the rest
+		looked = max(looked, count)
+		r.keepFindings(ctx)
 	}
 	return r.end(ctx, look, state, looked, began)
 }
@@ -238,7 +246,7 @@ const maxStep = 5 * time.Second
 func (r *Runner) end(ctx context.Context, look *Round, state *store.VerifyRound, looked int64, began time.Time) error {
 	findings := look.Findings()
 	r.findings.Store(int64(len(findings)))
-	for _, f := range findings {
+	for _, f := range worst(findings) {
 		r.fail(ctx, Verdict{App: f.App, Outcome: f.Outcome, Detail: f.Detail, Fix: f.Fix}, slog.LevelError, "codes can be stolen: the provider does not match redirect URIs exactly")
 	}
 	if why := look.Blind(); why != "" {
@@ -251,10 +259,15 @@ func (r *Runner) end(ctx context.Context, look *Round, state *store.VerifyRound,
 	if silent > 0 {
 		r.Log.Warn("and there was news of more tenants: onedoor tenant verify --failing", slog.Int("tenants", silent))
 	}
-	if err := r.Store.PruneVerdicts(ctx, state.Began); err != nil {
-		return err
+	r.mu.Lock()
+	lost := r.lost
+	r.mu.Unlock()
+	if !lost { // else what was not seen in this round may have been, and was not written
+		if err := r.Store.PruneVerdicts(ctx, state.Began); err != nil {
+			return err
+		}
+		r.forget(state.Began)
 	}
-	r.forget(state.Began)
 	r.lasted.Store(r.Now().Sub(began).Milliseconds())
 	r.ended.Store(r.Now().Unix())
 	state.Ended, state.Looked, state.After = r.Now().Unix(), looked, ""
@@ -263,11 +276,12 @@ func (r *Runner) end(ctx context.Context, look *Round, state *store.VerifyRound,
 	return r.keep(ctx)
 }
 
-// lookAt looks at one tenant and writes down what has changed.
-func (r *Runner) lookAt(ctx context.Context, look *Round, label string) {
+// lookAt looks at one tenant and writes down what has changed; false where there
+// was no time.
+func (r *Runner) lookAt(ctx context.Context, look *Round, label string) bool {
 	verdicts := look.Look(ctx, label)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	seen := map[string]bool{}
 	for _, v := range verdicts {
@@ -279,6 +293,11 @@ func (r *Runner) lookAt(ctx context.Context, look *Round, label string) {
 			r.well(ctx, v)
 		case v.Outcome.Failing():
 			r.fail(ctx, v, slog.LevelWarn, "a tenant's login would fail")
+		case v.Outcome == Unclear && v.App == "": // at which app does not matter
+			r.again(ctx, v)
+			for _, app := range r.Directory().Apps {
+				r.again(ctx, Verdict{Tenant: label, App: app.Name})
+			}
 		case v.Outcome == Unclear:
 			r.again(ctx, v)
 		default:
@@ -288,14 +307,24 @@ func (r *Runner) lookAt(ctx context.Context, look *Round, label string) {
 	if !seen[""] {
 		r.well(ctx, Verdict{Tenant: label})
 	}
+	return ctx.Err() == nil
+}
+
+// now is when something was seen, by this replica's clock, and in no case before
+// the round began by that of the one that began it.
+func (r *Runner) now() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(r.Now().Unix(), r.state.Began)
 }
 
 func (r *Runner) fail(ctx context.Context, v Verdict, level slog.Level, text string) {
-	now := r.Now().Unix()
+	now := r.now()
 	row := store.Verdict{Tenant: v.Tenant, App: v.App, Outcome: string(v.Outcome), Detail: v.Detail, Fix: v.Fix, Since: now, At: now}
 	news, err := r.Store.PutVerdict(ctx, row)
 	if err != nil {
 		r.Log.Warn("a verdict was not kept", slog.String("tenant", v.Tenant), slog.String("error", err.Error()))
+		r.lose()
 		return
 	}
 	r.mu.Lock()
@@ -308,7 +337,7 @@ func (r *Runner) fail(ctx context.Context, v Verdict, level slog.Level, text str
 		r.failing[at] = row
 	}
 	r.mu.Unlock()
-	if news && r.tell() {
+	if news && (v.Tenant == "" || r.tell()) { // a finding is told however many tenants there are news of
 		r.Log.LogAttrs(ctx, level, text, slog.String("tenant", v.Tenant), slog.String("app", v.App), slog.String("outcome", string(v.Outcome)), slog.String("detail", v.Detail), slog.String("fix", v.Fix))
 	}
 }
@@ -332,12 +361,20 @@ func (r *Runner) again(ctx context.Context, v Verdict) {
 	if !known {
 		return
 	}
-	row.At = r.Now().Unix()
-	if _, err := r.Store.PutVerdict(ctx, row); err == nil {
-		r.mu.Lock()
-		r.failing[place{v.Tenant, v.App}] = row
-		r.mu.Unlock()
+	row.At = r.now()
+	if _, err := r.Store.PutVerdict(ctx, row); err != nil {
+		r.lose()
+		return
 	}
+	r.mu.Lock()
+	r.failing[place{v.Tenant, v.App}] = row
+	r.mu.Unlock()
+}
+
+func (r *Runner) lose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = true
 }
 
 // keepFindings keeps those of the round before where a control could not be

@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -169,7 +170,7 @@ func TestOneReplicaVerifiesAndAnotherGoesOnWhereItStopped(t *testing.T) {
 	run(t, one)
 	log.await(t, "all tenants were verified")
 	run(t, two)
-	if log.count("tenants=1") != 1 || len(b.visits) != 0 {
+	if log.count("tenants=2") != 1 || len(b.visits) != 0 {
 		t.Errorf("acme was looked at again:\n%s", log.b.String())
 	}
 	if now, taken, err := db.TakeVerifyRound(t.Context(), "two", time.Now().Unix(), time.Now().Unix()+3); err != nil || taken {
@@ -177,6 +178,141 @@ func TestOneReplicaVerifiesAndAnotherGoesOnWhereItStopped(t *testing.T) {
 	}
 	if got := gauge(t, two, "onedoor_verify_slowdown", ""); got >= 0 {
 		t.Errorf("a replica that does not verify says %v", got)
+	}
+}
+
+// takeOver is a round that a replica has left, as the next one finds it.
+func takeOver(t *testing.T, db *store.DB, r store.VerifyRound) {
+	t.Helper()
+	long := time.Now().Unix() - 100
+	if _, _, err := db.TakeVerifyRound(t.Context(), "dead", long, long+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.KeepVerifyRound(t.Context(), "dead", long+1, r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhoTakesOverMissesNobodyWhoWasBeingLookedAt(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	release := make(chan struct{})
+	defer sync.OnceFunc(func() { close(release) })()
+	b.site = func(http.ResponseWriter, *http.Request) { <-release }
+	r := b.runner(db, log, "one", "acme", "globex")
+	r.Every = time.Hour
+	run(t, r)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for r.counts[Suspended].Load() == 0 { // that is globex
+		<-tick.C
+	}
+	for range 3 {
+		if err := r.keep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := db.VerifyRound(t.Context()); err != nil || state.After != "" {
+			t.Fatalf("while acme is looked at, it is written that all up to %q were: %v", state.After, err)
+		}
+	}
+}
+
+func TestAReplicaWhoseClockIsBehindLosesNoFailure(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	takeOver(t, db, store.VerifyRound{Began: time.Now().Unix() + 3600, After: "aaa"})
+	b.site = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }
+	r := b.runner(db, log, "one", "acme")
+	r.Every = time.Hour
+	run(t, r)
+	log.await(t, "all tenants were verified")
+	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestAFindingStaysWhileNobodyHasAskedTheControlAgain(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	takeOver(t, db, store.VerifyRound{Began: time.Now().Unix(), After: "zzz"})
+	if _, err := db.PutVerdict(t.Context(), store.Verdict{App: "atlas", Outcome: string(ProviderOpen), At: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r := b.runner(db, log, "one", "acme")
+	r.Every = time.Hour
+	run(t, r)
+	log.await(t, "all tenants were verified")
+	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) != 1 || list[0].Since != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// away is a registry that cannot be asked.
+type away struct{}
+
+func (away) ByLabel(context.Context, string) (tenant.Tenant, error) {
+	return tenant.Tenant{}, errors.New("the database does not answer")
+}
+
+func (away) BySite(context.Context, string, string) (tenant.Tenant, error) {
+	return tenant.Tenant{}, errors.New("the database does not answer")
+}
+
+func TestWhatIsKnownStaysWhileTheRegistryCannotBeAsked(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	b.Registry = away{}
+	if _, err := db.PutVerdict(t.Context(), store.Verdict{Tenant: "acme", App: "atlas", Outcome: "site.dns", At: 1}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, b.runner(db, log, "one", "acme"))
+	log.await(t, "all tenants were verified")
+	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) != 1 || list[0].Since != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// deaf is a store that takes no verdict.
+type deaf struct{ *store.DB }
+
+func (deaf) PutVerdict(context.Context, store.Verdict) (bool, error) {
+	return false, errors.New("the disk is full")
+}
+
+func TestWhatIsKnownStaysWhileTheDatabaseTakesNoVerdict(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	if _, err := db.PutVerdict(t.Context(), store.Verdict{Tenant: "acme", App: "atlas", Outcome: "site.not_found", At: 1}); err != nil {
+		t.Fatal(err)
+	}
+	b.site = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }
+	r := b.runner(db, log, "one", "acme")
+	r.Store = deaf{db}
+	run(t, r)
+	log.await(t, "all tenants were verified")
+	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// Whoever makes many tenants fail at once hides no finding behind them.
+func TestAFindingIsToldHoweverManyTenantsFail(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	var labels []string
+	list := tenant.List{}
+	for i := range maxTold + 5 {
+		labels = append(labels, fmt.Sprintf("t%02d", i))
+		list = append(list, tenant.Tenant{ID: labels[i], Label: labels[i], Status: tenant.Active})
+	}
+	b.Registry = list
+	b.accepts = func(string) bool { return true }
+	b.site = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }
+	run(t, b.runner(db, log, "one", labels...))
+	log.await(t, "all tenants were verified")
+	if log.count("codes can be stolen") != 1 || log.count("outcome=provider.open") != 1 {
+		t.Error(log.b.String())
+	}
+}
+
+func TestOfTwoFindingsAtAnAppTheWorseIsKept(t *testing.T) {
+	got := worst([]Finding{{App: "wiki", Outcome: ProviderLoose}, {App: "atlas", Outcome: ProviderLoose}, {App: "atlas", Outcome: ProviderOpen}})
+	if len(got) != 2 || got[0].Outcome != ProviderOpen || got[1].App != "wiki" {
+		t.Errorf("%+v", got)
 	}
 }
 
