@@ -218,6 +218,30 @@ func (s *Sight) check(p Plan) error {
 	}
 	for i := range s.Bases {
 		s.Bases[i].Base = p.Bases[i]
+		if !s.Bases[i].whole() {
+			return fmt.Errorf("the report says nothing of %s that can be understood", p.Bases[i].URL)
+		}
 	}
 	return nil
+}
+
+// maxVisits and maxSteps bound what a report says of one base, and of one visit.
+const (
+	maxVisits = 50
+	maxSteps  = 50
+)
+
+// whole says whether of each visit it is told how it ended. The program that
+// looked may run where somebody else has the say.
+func (s *Seen) whole() bool {
+	all := slices.Concat([]Visit{s.Discovery}, s.Variants, s.Endpoints)
+	for _, v := range []*Visit{s.Face, s.Health} {
+		if v != nil {
+			all = append(all, *v)
+		}
+	}
+	return len(all) <= maxVisits && !slices.ContainsFunc(all, func(v Visit) bool {
+		lookup := v.Lookup != nil && len(v.Lookup.Addresses) > maxSteps
+		return (v.Answer == nil) == (v.Failure == "") || len(v.Dials) > maxSteps || lookup
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,29 @@ func TestWhatIsNoPlanAndNoReportIsRefused(t *testing.T) {
 	}
 	if _, err := ReadSight(strings.NewReader("sh: onedoor: not found")); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// Whoever has the say where a probe runs writes its report, too.
+func TestAReportThatCannotBeUnderstoodIsNotJudged(t *testing.T) {
+	f := newFake(t)
+	s := Subject{Issuer: f.URL, Discovery: []string{f.URL}}
+	for name, forge := range map[string]func(*Sight){
+		"no end of a visit":        func(s *Sight) { s.Bases[0].Discovery = Visit{} },
+		"two ends of a visit":      func(s *Sight) { s.Bases[0].Discovery.Failure = failRefused },
+		"no end of an endpoint's":  func(s *Sight) { s.Bases[1].Endpoints[0].Answer = nil },
+		"no end of a variant's":    func(s *Sight) { s.Bases[0].Variants = []Visit{{URL: f.URL}} },
+		"no end of another face's": func(s *Sight) { s.Bases[1].Face = &Visit{} },
+		"no end of the door's":     func(s *Sight) { s.Bases[0].Health = &Visit{} },
+		"visits without end":       func(s *Sight) { s.Bases[0].Variants = slices.Repeat([]Visit{s.Bases[0].Discovery}, 1000) },
+		"dials without end":        func(s *Sight) { s.Bases[0].Discovery.Dials = make([]Dial, 1000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := examine(t, s, pretend("app", forge))
+			if v := r.Vantages[1]; v.Blind == "" {
+				t.Errorf("it is judged: %+v", r.Checks)
+			}
+		})
 	}
 }
 
