@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -143,6 +144,9 @@ func (c *examination) redirect(cl Client, q Question, t Trial) verdict {
 	case RedirectElsewhere:
 		return warn(RedirectElsewhere, subject, fmt.Sprintf("the login is sent on to %s, which was not named and is not asked", a.At), "name it too, if it is yours: --also "+originOf(a.At))
 	case ProviderDown:
+		if a.Status == http.StatusTooManyRequests {
+			return skip("%s answers 429 to an authorization request: it was asked too often", a.At)
+		}
 		return fail(ProviderDown, originOf(q.Endpoint), fmt.Sprintf("%s answers %d to an authorization request", a.At, a.Status), "see the provider's log")
 	case ReachRefused:
 		return fail(ReachRefused, hostOf(a.At), fmt.Sprintf("%s cannot be reached: %s", a.At, a.Said), "start what should listen there")

@@ -98,7 +98,7 @@ const (
 	RefusedClient   Outcome = "refused client"   // the same, and it says that it does not know the client
 	RefusedRequest  Outcome = "refused request"  // sent to the redirect URI, with an error that is not about the person
 	Elsewhere       Outcome = "elsewhere"        // the browser was sent to an address that was not named
-	Down            Outcome = "down"             // 5xx
+	Down            Outcome = "down"             // 5xx; or 429: it has no time for us
 	Unreachable     Outcome = "unreachable"      // no answer
 	Unclear         Outcome = "unclear"          // a page where there should be none
 )
@@ -320,7 +320,7 @@ var (
 func (a *AnswerTo) page(answer *Answer) {
 	a.Said, a.Reference = answer.Said, answer.reference
 	switch {
-	case answer.Status >= 500:
+	case answer.Status >= 500, answer.Status == http.StatusTooManyRequests:
 		a.Outcome = Down
 	case answer.Status < 400:
 		a.Outcome = Unclear

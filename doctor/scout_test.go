@@ -107,6 +107,7 @@ func TestWhatBecomesOfALoginIsNamed(t *testing.T) {
 		}, Elsewhere, RedirectElsewhere},
 		{"round in circles", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusFound) }, Unclear, RedirectUnclear},
 		{"down", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, Down, ProviderDown},
+		{"asked too often", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }, Down, ""},
 		{"busy", back("error=temporarily_unavailable&state=STATE"), Down, ProviderDown},
 		{"cut off", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Unreachable, ReachRefused},
 	} {

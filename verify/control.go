@@ -37,7 +37,10 @@ const maxNamed = 5
 // control asks what must be refused, once for each app and issuer: an address
 // that nobody can have registered. The provider is asked itself, since the door
 // lets no such request through to it; and the door is.
-func (r *Round) control(ctx context.Context, l tenant.Login, endpoint string) {
+//
+// A provider that sent the login's answer back would send that of a control
+// that it accepts; of another one, an answer that is no refusal says nothing.
+func (r *Round) control(ctx context.Context, l tenant.Login, endpoint string, came bool) {
 	key := l.App.Name + " " + l.Issuer
 	r.mu.Lock()
 	once := r.controls[key]
@@ -51,19 +54,19 @@ func (r *Round) control(ctx context.Context, l tenant.Login, endpoint string) {
 	r.mu.Unlock()
 	once.Do(func() {
 		if l.App.Mode == tenant.Transparent {
-			r.ask(ctx, r.Scout, l, endpoint, l.RedirectURI, DoorOpen)
+			r.ask(ctx, r.Scout, l, endpoint, l.RedirectURI, DoorOpen, came)
 			if r.Provider != nil {
-				r.ask(ctx, r.Provider, l, endpoint, l.Registered, ProviderOpen)
+				r.ask(ctx, r.Provider, l, endpoint, l.Registered, ProviderOpen, came)
 			}
 			return
 		}
-		r.ask(ctx, r.Scout, l, endpoint, l.RedirectURI, ProviderOpen)
+		r.ask(ctx, r.Scout, l, endpoint, l.RedirectURI, ProviderOpen, came)
 	})
 }
 
 // ask asks the controls of a redirect URI, and keeps the worst that was
 // accepted.
-func (r *Round) ask(ctx context.Context, s *doctor.Scout, l tenant.Login, endpoint, uri string, o Outcome) {
+func (r *Round) ask(ctx context.Context, s *doctor.Scout, l tenant.Login, endpoint, uri string, o Outcome, came bool) {
 	for _, c := range doctor.Controls(uri) {
 		a := s.Ask(ctx, doctor.Question{Endpoint: endpoint, ClientID: l.App.ClientID, RedirectURI: c.RedirectURI})
 		switch a.Outcome {
@@ -71,12 +74,21 @@ func (r *Round) ask(ctx context.Context, s *doctor.Scout, l tenant.Login, endpoi
 			r.find(l, c, o)
 			return
 		case doctor.Down, doctor.Unreachable:
-			r.mu.Lock()
-			r.blind = "the negative control of app " + l.App.Name + " could not be asked: " + a.At + ": " + a.Said
-			r.mu.Unlock()
+			r.cannotTell("the negative control of app " + l.App.Name + " could not be asked: " + a.At + ": " + a.Said)
 			return
+		case doctor.Elsewhere, doctor.Unclear:
+			if !came {
+				r.cannotTell("the negative control of app " + l.App.Name + " is neither accepted nor refused, and no more is a login: it leads to " + a.At)
+				return
+			}
 		}
 	}
+}
+
+func (r *Round) cannotTell(why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.blind = why
 }
 
 func (r *Round) find(l tenant.Login, c doctor.Control, o Outcome) {

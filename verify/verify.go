@@ -196,16 +196,16 @@ func (r *Round) look(ctx context.Context, l tenant.Login) Verdict {
 		return *bad
 	}
 	var v Verdict
-	landing := ""
+	landing, came := "", false
 	if l.App.RequirePAR {
 		v = Verdict{Outcome: Unclear, Detail: "the app pushes its requests (PAR), which takes its secret: the provider was not asked"}
 	} else {
 		q := doctor.Question{Endpoint: at, ClientID: l.App.ClientID, RedirectURI: l.RedirectURI, Ends: l.URI}
 		a := r.Scout.Ask(ctx, q)
-		v, landing = r.answered(l, issuer, a), a.Landing
+		v, landing, came = r.answered(l, issuer, a), a.Landing, a.Outcome == doctor.Accepted
 		v.provider = a.Took
 	}
-	r.control(ctx, l, at)
+	r.control(ctx, l, at, came)
 	if v.Outcome.Failing() || v.Outcome == Unclear && !l.App.RequirePAR {
 		return v
 	}
@@ -279,7 +279,7 @@ func ours(a doctor.AnswerTo, doors []string) bool {
 
 // byDoor is a page of the door's own.
 func (r *Round) byDoor(a doctor.AnswerTo) Verdict {
-	if a.Status >= 500 {
+	if a.Outcome == doctor.Down {
 		return Verdict{Outcome: Unclear, Detail: fmt.Sprintf("the door answers %d: %s", a.Status, a.Said), stalled: true}
 	}
 	if rule := r.Rule(a.Reference); rule != "" {

@@ -74,6 +74,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"a client that may not use the code flow", "acme", back("error=unauthorized_client"), ProviderRequest},
 		{"an answer of another issuer", "acme", back("error=login_required", "iss=http://other.example"), TenantIssuer},
 		{"a provider that is down", "acme", provider(say(503, "")), Unclear},
+		{"a provider that was asked too often", "acme", provider(say(429, "Too Many Requests")), Unclear},
 		{"a provider that shows its login page all the same", "acme", provider(say(200, "Sign in")), Unclear},
 		{"a provider that has another behind it", "acme", provider(to("https://login.example.com/x")), OK},
 		{"a lost state", "acme", provider(func(w http.ResponseWriter, r *http.Request) {
@@ -246,6 +247,37 @@ func TestAControlThatCannotBeAskedIsNoProof(t *testing.T) {
 	r := v.Begin()
 	if got := r.Look(t.Context(), "acme")[0]; got.Outcome != OK || r.Blind() == "" {
 		t.Errorf("%+v, %q", got, r.Blind())
+	}
+}
+
+// Where a login leads to another provider, a control that leads there, too, may
+// have been accepted.
+func TestAControlThatFaresAsLoginsDoIsNoProof(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"leads elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://login.example.com/x", http.StatusFound)
+		},
+		"is a login page":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "Sign in") },
+		"is asked too often":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		"is refused by a page":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) },
+		"is refused by another": nil,
+	} {
+		b := newBed(t, tenant.Relay)
+		b.provider = answer
+		if answer == nil { // logins come back, and what is refused leads to a page elsewhere
+			b.provider = func(w http.ResponseWriter, r *http.Request) {
+				q := r.URL.Query()
+				to := "https://errors.example.com/"
+				if b.accepts(q.Get("redirect_uri")) {
+					to = q.Get("redirect_uri") + "?" + url.Values{"error": {"login_required"}, "state": {q.Get("state")}}.Encode()
+				}
+				http.Redirect(w, r, to, http.StatusFound)
+			}
+		}
+		_, r := b.look(t, "acme")
+		if refused := strings.HasPrefix(name, "is refused"); (r.Blind() == "") != refused || len(r.Findings()) > 0 {
+			t.Errorf("a control that %s: %q, %+v", name, r.Blind(), r.Findings())
+		}
 	}
 }
 
