@@ -58,7 +58,8 @@ type Traces struct {
 // database.
 type Audit struct {
 	// Keep is how long an entry is kept; `0s` is for ever. What a removed tenant
-	// was stands nowhere else: a year is longer than its label rests.
+	// was stands nowhere else: a year is longer than its label rests. Those of the
+	// last two days, and the newest one, are always there.
 	Keep time.Duration `yaml:"keep" default:"8760h" min:"0s" max:"876000h" restart:"true"`
 }
 

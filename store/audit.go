@@ -101,9 +101,14 @@ func scanAudit(r row) (e AuditEntry, err error) {
 	return e, err
 }
 
-// PruneAudit removes the entries of before that time, in unix seconds.
+// PruneAudit removes the entries of before that time, in unix seconds. What the
+// log is read for besides stays: by the newest entry doors tell whether a
+// database is the one that they know, and by those of the last days how long the
+// number of a key has rested.
 func (db *DB) PruneAudit(ctx context.Context, before int64) error {
-	return db.pruneBy(ctx, `DELETE FROM audit WHERE revision IN (SELECT revision FROM audit WHERE at < $1 ORDER BY at, revision LIMIT $2)`, before, pruneAtOnce)
+	return db.pruneBy(ctx, `DELETE FROM audit WHERE revision IN (SELECT revision FROM audit
+		WHERE at < $1 AND revision < (SELECT revision FROM registry WHERE id = 1) ORDER BY at, revision LIMIT $2)`,
+		min(before, db.now().Add(-keyRest).Unix()), pruneAtOnce)
 }
 
 func raw(text string) json.RawMessage {

@@ -12,14 +12,24 @@ import (
 
 	"onedoor/admin"
 	"onedoor/store"
+	"onedoor/tenant"
 )
 
 func TestADoorRemovesOldEntriesOfTheAuditLog(t *testing.T) {
 	file := write(t, "public_url: http://auth.localhost:9000\nlisten: 127.0.0.1:0\nprovider: {embedded: {}}\naudit: {keep: 1h}\n")
-	if code, _, errs := command(t, "tenant", "add", "-c", file, "acme"); code != 0 {
-		t.Fatal(errs)
+	long := func() time.Time { return time.Now().Add(-72 * time.Hour) } // the last two days stay in any case
+	db, err := store.Open(t.Context(), string(parse(t, file).Database), store.Options{Now: long})
+	if err != nil {
+		t.Fatal(err)
 	}
-	r := startReplica(t, file, func() time.Time { return time.Now().Add(2 * time.Hour) })
+	acme := store.TenantPut{Tenant: store.Tenant{Tenant: tenant.Tenant{Label: "acme"}}}
+	if _, err := db.PutTenants(t.Context(), operator(), []store.TenantPut{acme}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := startReplica(t, file, time.Now)
 	until(t, "the entry to go", func() bool {
 		entries, err := r.db.Audit(t.Context(), store.AuditQuery{Tenant: "acme"})
 		if err != nil {

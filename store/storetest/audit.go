@@ -52,8 +52,13 @@ func auditPruned(t *testing.T, db *store.DB, pass func(time.Duration)) {
 	must(t, err)
 	same(t, e.Actor, bert)
 	same(t, e.At, int64(began+hour))
+	must(t, db.PruneAudit(ctx, began+2*hour)) // numbers of keys rest by it
+	same(t, ids(store.AuditQuery{}), []int64{4, 3, 2, 1})
+	pass(48 * time.Hour)
 	must(t, db.PruneAudit(ctx, began+2*hour))
 	same(t, ids(store.AuditQuery{}), []int64{4, 3})
+	must(t, db.PruneAudit(ctx, began+100*hour)) // by the newest one doors know their past
+	same(t, ids(store.AuditQuery{}), []int64{4})
 	_, err = db.AuditEntry(ctx, 2)
 	is(t, err, store.ErrNotFound)
 	same(t, revision(t, db), 4) // the next change is no other than it was
