@@ -198,20 +198,25 @@ func (r *Ring) derive(keyID byte, transaction []byte, of func(*ringKey) *mac) (s
 
 // mac is HMAC-SHA256 under one key. To set one up costs more than to use it, so
 // they are used again.
-type mac struct{ keyed sync.Pool }
+type mac struct{ keyed sync.Pool } // of *keyedHash
+
+type keyedHash struct {
+	hash.Hash
+	out [sha256.Size]byte
+}
 
 func newMAC(secret []byte, label string) (*mac, error) {
 	key, err := subkey(secret, label)
 	if err != nil {
 		return nil, err
 	}
-	return &mac{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}, nil
+	return &mac{sync.Pool{New: func() any { return &keyedHash{Hash: hmac.New(sha256.New, key)} }}}, nil
 }
 
 func (m *mac) sum(b []byte) string {
-	h := m.keyed.Get().(hash.Hash)
+	h := m.keyed.Get().(*keyedHash)
 	defer m.keyed.Put(h)
 	h.Reset()
 	h.Write(b)
-	return encode(h.Sum(make([]byte, 0, sha256.Size)))
+	return encode(h.Sum(h.out[:0]))
 }

@@ -77,15 +77,16 @@ func (r *Ring) Seal(p Purpose, context string, value []byte) string {
 	now := r.now()
 	k := r.current.Load().sealing(now)
 	const head = 2 + chacha20poly1305.NonceSizeX
-	out := make([]byte, head, head+8+len(value)+chacha20poly1305.Overhead)
+	size := head + 8 + len(value) + chacha20poly1305.Overhead
+	out := make([]byte, head, size+base64.RawURLEncoding.EncodedLen(size)) // the text goes behind
 	out[0], out[1] = version, k.id
 	nonce := out[2:head]
 	_, _ = rand.Read(nonce) // never returns an error (crypto/rand since Go 1.24)
 	out = binary.BigEndian.AppendUint64(out, uint64(now.Unix()))
 	out = append(out, value...)
 	plain := out[head:] // sealed where it lies
-	sealed := k.aeads[p].Seal(plain[:0], nonce, plain, aad(p, k.id, context))
-	return base64.RawURLEncoding.EncodeToString(out[:head+len(sealed)])
+	k.aeads[p].Seal(plain[:0], nonce, plain, aad(p, k.id, context))
+	return string(base64.RawURLEncoding.AppendEncode(out[size:size], out[:size]))
 }
 
 var strict = base64.RawURLEncoding.Strict()
@@ -98,7 +99,7 @@ func (r *Ring) Open(p Purpose, context, text string, ttl time.Duration) ([]byte,
 		return nil, ErrOpen
 	}
 	raw, err := strict.DecodeString(text)
-	if err != nil || base64.RawURLEncoding.EncodeToString(raw) != text {
+	if err != nil || string(base64.RawURLEncoding.AppendEncode(nil, raw)) != text {
 		return nil, ErrOpen // DecodeString, even Strict, skips \r and \n: one value, many texts
 	}
 	const head = 2 + chacha20poly1305.NonceSizeX
