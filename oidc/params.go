@@ -230,13 +230,17 @@ func (ps Params) Without(names ...string) Params {
 
 // Encode writes the parameters in their order. The result holds only unreserved
 // characters, "%", "=", "&" and "+": it can stand in a header or an attribute.
-func (ps Params) Encode() string {
-	n := 0
+func (ps Params) Encode() string { return ps.encodeAfter("", "") }
+
+func (ps Params) encodeAfter(before, separator string) string {
+	n := len(before) + len(separator)
 	for _, p := range ps {
 		n += escapedLen(p.Name) + escapedLen(p.Value) + 2
 	}
 	var b strings.Builder
 	b.Grow(n)
+	b.WriteString(before)
+	b.WriteString(separator)
 	for i, p := range ps {
 		if i > 0 {
 			b.WriteByte('&')
@@ -251,18 +255,23 @@ func (ps Params) Encode() string {
 // escape is url.QueryEscape that writes where the rest is.
 func escape(b *strings.Builder, s string) {
 	const hex = "0123456789ABCDEF"
+	plain := 0 // where what needs no escape begins
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case unreserved[c]:
-			b.WriteByte(c)
-		case c == ' ':
-			b.WriteByte('+')
-		default:
-			b.WriteByte('%')
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
+		c := s[i]
+		if unreserved[c] {
+			continue
 		}
+		b.WriteString(s[plain:i])
+		plain = i + 1
+		if c == ' ' {
+			b.WriteByte('+')
+			continue
+		}
+		b.WriteByte('%')
+		b.WriteByte(hex[c>>4])
+		b.WriteByte(hex[c&15])
 	}
+	b.WriteString(s[plain:])
 }
 
 func escapedLen(s string) int {
@@ -292,10 +301,10 @@ func AppendQuery(uri string, ps Params) string {
 	}
 	switch i := strings.IndexByte(uri, '?'); {
 	case i < 0:
-		return uri + "?" + ps.Encode()
+		return ps.encodeAfter(uri, "?")
 	case i == len(uri)-1 || uri[len(uri)-1] == '&':
-		return uri + ps.Encode()
+		return ps.encodeAfter(uri, "")
 	default:
-		return uri + "&" + ps.Encode()
+		return ps.encodeAfter(uri, "&")
 	}
 }
