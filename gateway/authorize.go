@@ -84,7 +84,7 @@ func (g *Gateway) send(r *request, ps oidc.Params) {
 		setBody(r, ps.Encode())
 		return
 	}
-	r.query = "?" + ps.Encode()
+	r.query = oidc.AppendQuery("", ps) // with its "?"
 }
 
 // checkTarget decides whether the request's redirect URI is good. Until it has

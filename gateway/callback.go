@@ -25,7 +25,7 @@ func (g *Gateway) callback(w http.ResponseWriter, r *request) {
 		g.methodNotAllowed(w, r, "GET, POST")
 		return
 	}
-	b, ok := g.comeBack(w, r, way{callbackPath, seal.State, page.InvalidState, page.LoginExpired, g.Directory.Again})
+	b, ok := g.comeBack(w, r, way{callbackPath, seal.State, page.InvalidState, page.LoginExpired, (*tenant.Directory).Again})
 	if !ok {
 		return
 	}
@@ -52,7 +52,7 @@ type way struct {
 	purpose  seal.Purpose // of its state
 	refused  string       // the page for a state that is in doubt
 	tooLate  string       // the page for one that has expired
-	askAgain func(ctx context.Context, app *tenant.App, uri, tenantID string) (tenant.Target, *tenant.Refusal)
+	askAgain func(d *tenant.Directory, ctx context.Context, app *tenant.App, uri, tenantID string) (tenant.Target, *tenant.Refusal)
 }
 
 // returned is a browser that came back with a transaction of ours, and where it
@@ -94,7 +94,7 @@ func (g *Gateway) comeBack(w http.ResponseWriter, r *request, by way) (b returne
 	}
 	r.event.App = app.Name
 	var no *tenant.Refusal
-	if b.to, no = ofIssuer(b.issuer)(by.askAgain(r.Context(), app, b.redirectURI, b.tenantID)); no != nil {
+	if b.to, no = ofIssuer(b.issuer)(by.askAgain(g.Directory, r.Context(), app, b.redirectURI, b.tenantID)); no != nil {
 		g.refuse(w, r, http.StatusForbidden, page.UnknownTenant, &oidc.Error{Code: oidc.InvalidRequest, Rule: no.Rule, Cause: no})
 		return b, false
 	}

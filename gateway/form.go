@@ -23,7 +23,7 @@ type form struct {
 }
 
 // restore gives the request its body back.
-func (f *form) restore(r *request) {
+func (f form) restore(r *request) {
 	if r.Method == http.MethodPost {
 		setBody(r, string(f.body))
 	}
@@ -40,25 +40,25 @@ func setBody(r *request, body string) {
 // readForm reads the parameters of a GET from its query, and of a POST from its
 // body. A POST with a query is refused: of two places for one parameter, the
 // provider might read the other (THREATS T-18; RFC 6749 §2.3.1, §3.2).
-func (g *Gateway) readForm(w http.ResponseWriter, r *request) (*form, *oidc.Error) {
+func (g *Gateway) readForm(w http.ResponseWriter, r *request) (f form, bad *oidc.Error) {
 	if r.Method != http.MethodPost {
 		if r.ContentLength != 0 { // no browser sends one; some frameworks read it (RFC 9110 §9.3.1)
-			return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.body", Description: "a GET has no body"}
+			return f, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.body", Description: "a GET has no body"}
 		}
 		ps, err := oidc.ParseParams(strings.TrimPrefix(r.query, "?"))
-		return &form{params: ps}, badForm(err)
+		return form{params: ps}, badForm(err)
 	}
 	if len(r.query) > 1 {
-		return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.query", Description: "parameters belong in the body of a POST"}
+		return f, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.query", Description: "parameters belong in the body of a POST"}
 	}
 	if !isForm(r.Header["Content-Type"]) {
-		return nil, &oidc.Error{
+		return f, &oidc.Error{
 			Status: http.StatusUnsupportedMediaType, Code: oidc.InvalidRequest, Rule: "form.type",
 			Description: "the body must be application/x-www-form-urlencoded in UTF-8",
 		}
 	}
 	if strings.Join(r.Header["Content-Encoding"], "") != "" {
-		return nil, &oidc.Error{
+		return f, &oidc.Error{
 			Status: http.StatusUnsupportedMediaType, Code: oidc.InvalidRequest, Rule: "form.encoding",
 			Description: "the body must not be compressed",
 		}
@@ -69,17 +69,17 @@ func (g *Gateway) readForm(w http.ResponseWriter, r *request) (*form, *oidc.Erro
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(g.Limits.FormSize)))
 	if err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			return nil, &oidc.Error{
+			return f, &oidc.Error{
 				Status: http.StatusRequestEntityTooLarge, Code: oidc.InvalidRequest, Rule: "form.size",
 				Description: "the body is too large",
 			}
 		}
 		w.Header()["Connection"] = []string{"close"} // the rest of it would be waited for
-		return nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.read", Description: "the body could not be read", Cause: err}
+		return f, &oidc.Error{Code: oidc.InvalidRequest, Rule: "form.read", Description: "the body could not be read", Cause: err}
 	}
 	_ = until.SetReadDeadline(time.Time{})
 	ps, err := oidc.ParseParams(string(body))
-	return &form{params: ps, body: body}, badForm(err)
+	return form{params: ps, body: body}, badForm(err)
 }
 
 // isForm says whether a body is a form in the one way in which everybody reads

@@ -140,7 +140,7 @@ func (g *Gateway) loggedOut(w http.ResponseWriter, r *request) {
 		g.methodNotAllowed(w, r, http.MethodGet)
 		return
 	}
-	b, ok := g.comeBack(w, r, way{logoutPath, seal.Logout, page.LogoutRefused, page.LogoutRefused, g.Directory.AgainLogout})
+	b, ok := g.comeBack(w, r, way{logoutPath, seal.Logout, page.LogoutRefused, page.LogoutRefused, (*tenant.Directory).AgainLogout})
 	if !ok {
 		return
 	}

@@ -50,25 +50,24 @@ func (g *Gateway) token(w http.ResponseWriter, r *request, iss []*upstream.Issue
 
 // backChannel reads a request of a client that authenticates itself. app is nil
 // for clients that are none of ours, and for apps in relay mode.
-func (g *Gateway) backChannel(w http.ResponseWriter, r *request, iss []*upstream.Issuer) (*form, *tenant.App, *upstream.Issuer, *oidc.Error) {
-	f, bad := g.readForm(w, r)
-	if bad != nil {
-		return nil, nil, nil, bad
+func (g *Gateway) backChannel(w http.ResponseWriter, r *request, iss []*upstream.Issuer) (f form, app *tenant.App, issuer *upstream.Issuer, bad *oidc.Error) {
+	if f, bad = g.readForm(w, r); bad != nil {
+		return f, nil, nil, bad
 	}
 	if name := f.params.Repeated(); name != "" {
-		return nil, nil, nil, repeated(name)
+		return f, nil, nil, repeated(name)
 	}
 	if name := f.params.Alias(); name != "" {
-		return nil, nil, nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias", Description: "a parameter's name is written in a way that some would read as another's"}
+		return f, nil, nil, &oidc.Error{Code: oidc.InvalidRequest, Rule: "param.alias", Description: "a parameter's name is written in a way that some would read as another's"}
 	}
 	id, bad := clientOf(r.Request, f.params)
 	if bad != nil {
-		return nil, nil, nil, bad
+		return f, nil, nil, bad
 	}
 	if id == "" {
-		return nil, nil, nil, &oidc.Error{Status: http.StatusUnauthorized, Code: oidc.InvalidClient, Rule: "client.missing", Description: "the request names no client"}
+		return f, nil, nil, &oidc.Error{Status: http.StatusUnauthorized, Code: oidc.InvalidClient, Rule: "client.missing", Description: "the request names no client"}
 	}
-	app, issuer := g.app(iss, id)
+	app, issuer = g.app(iss, id)
 	if app == nil || app.Mode != tenant.Transparent {
 		g.noteRelayed(r, app, f.params)
 		return f, nil, nil, nil
