@@ -25,6 +25,7 @@ type fake struct {
 	keys      string
 	headers   map[string]string // of the document
 	sets      []*http.Cookie    // at the authorization endpoint
+	answers   http.HandlerFunc  // in its place
 }
 
 const oneKey = `{"keys":[{"kty":"EC","crv":"P-256","kid":"k1","alg":"ES256","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`
@@ -62,7 +63,13 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/token":
 		w.WriteHeader(http.StatusBadRequest)
 	case "/authorize":
+		if f.answers != nil {
+			f.answers(w, r)
+			return
+		}
 		f.authorize(w, r)
+	case "/onedoor/health/live":
+		fmt.Fprint(w, `{"status":"live"}`)
 	default:
 		http.NotFound(w, r)
 	}

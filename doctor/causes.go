@@ -91,6 +91,7 @@ const (
 	DoorUpstream    Cause = "door.upstream"
 	DoorInternalURL Cause = "door.internal-url"
 	DoorPast        Cause = "door.past"
+	DoorRefused     Cause = "door.refused"
 )
 
 // titles say what each cause is, as a sentence.
@@ -176,6 +177,7 @@ var titles = map[Cause]string{
 	DoorUpstream:    "the door cannot reach its provider",
 	DoorInternalURL: "the door does not know the name by which it is called",
 	DoorPast:        "the app goes past the door",
+	DoorRefused:     "the door itself refuses the login",
 }
 
 // Title says what a cause is, in one sentence.

@@ -128,7 +128,13 @@ func (c *examination) clientTitle(cl Client) string {
 func (c *examination) redirect(cl Client, q Question, t Trial) verdict {
 	a, subject := t.Answer, cl.ID+" "+q.RedirectURI
 	register := c.registerAt(cl)
-	switch t.Cause() {
+	cause := t.Cause()
+	if c.Door != nil && cl.Through && a.Reference != "" && (cause == RedirectUnregistered || cause == ClientUnknown) {
+		return fail(DoorRefused, subject, fmt.Sprintf("the door shows its own page to a login of client %s that is to end at %s: %q", cl.ID, visible(q.RedirectURI), a.Said),
+			"which rule that was: onedoor trace show "+a.Reference+", or the door's log under request_id="+a.Reference+"; docs/troubleshooting.md says what to do",
+			"does the running door have this configuration, and the tenant, and is that active? onedoor tenant list")
+	}
+	switch cause {
 	case RedirectWildcard:
 		return fail(RedirectWildcard, cl.ID, fmt.Sprintf("a login of client %s may end at %s, which nobody can have registered: whoever sends a person that link gets the code", cl.ID, t.Loose[0].RedirectURI),
 			"remove the wildcard "+register+" and register each redirect URI exactly (RFC 9700 §2.1)")
@@ -158,7 +164,7 @@ func (c *examination) redirect(cl Client, q Question, t Trial) verdict {
 	if a.Issuer != "" && a.Issuer != c.issuerOf(cl) {
 		return fail(TokenIssuer, a.Issuer, fmt.Sprintf("the answer's iss is %s, and the app expects %s (RFC 9207)", a.Issuer, c.issuerOf(cl)), "give the provider one name: "+c.hostnameSetting(originOf(c.issuerOf(cl))))
 	}
-	if t.Cause() == RedirectPrefix {
+	if cause == RedirectPrefix {
 		return warn(RedirectPrefix, cl.ID, fmt.Sprintf("a login of client %s may end at %s, too: any page of the site that sends a visitor on gives codes away", cl.ID, t.Loose[0].RedirectURI),
 			"register each redirect URI exactly, "+register+" (RFC 9700 §2.1, §4.1)")
 	}
@@ -199,14 +205,10 @@ func (c *examination) unregistered(cl Client, q Question, t Trial, register stri
 // the door, which no provider has to know. A provider of one's own was asked for
 // the registered one before and took it; the one inside was not.
 func (c *examination) throughFixes(cl Client, q Question, register string) []string {
-	refused := "see what the door refused: onedoor trace find --failed; does the running door have this configuration, and the tenant?"
 	if c.Door.Upstream != "" {
-		return []string{refused}
+		return []string{"the door sends " + cl.Registered + " in its place, which the provider took before: does the running door have this configuration? onedoor trace find --failed"}
 	}
-	return []string{
-		"register exactly " + cl.Registered + " " + register + ", which the door sends in place of " + q.RedirectURI + ": onedoor client set --redirect-uri " + cl.Registered + " " + cl.ID,
-		"if that is registered (onedoor client list), " + refused,
-	}
+	return []string{"register exactly " + cl.Registered + " " + register + ", which the door sends in place of " + q.RedirectURI + ": onedoor client set --redirect-uri " + cl.Registered + " " + cl.ID}
 }
 
 // registerAt is where at the provider redirect URIs stand.

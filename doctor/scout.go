@@ -431,7 +431,7 @@ func (s *Scout) Try(ctx context.Context, q Question, o TryOptions) Trial {
 			t.Loose = append(t.Loose, c)
 		}
 	}
-	if o.NearMisses && t.Answer.Outcome == RefusedRedirect {
+	if o.NearMisses && t.Answer.Outcome == RefusedRedirect && t.Answer.Reference == "" { // else it was a door's page
 		t.Near, t.Difference = s.near(ctx, q)
 	}
 	return t
