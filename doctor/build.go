@@ -111,7 +111,10 @@ func (c *examination) tenantChecks() {
 		return
 	}
 	c.graph.add(node{id: "tenant", kind: "D4", vantage: Here, title: "a tenant's login through the door", run: func(context.Context) verdict {
-		return skip("no tenant was named: --tenant LABEL")
+		if c.Door.Unasked != "" {
+			return skip("no tenant was named (--tenant LABEL), and %s", c.Door.Unasked)
+		}
+		return skip("there is no tenant, and none was named: --tenant LABEL")
 	}})
 }
 

@@ -85,6 +85,7 @@ type Door struct {
 	Internal []string
 	Upstream string   // origin; "" with the provider inside
 	Issuers  []string // issuer identifiers
+	Unasked  string   // why its tenants are not known
 }
 
 // Options say how.

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"onedoor/store"
 	"onedoor/store/storetest"
+	"onedoor/tenant"
 )
 
 func open(t *testing.T, path string) *store.DB {
@@ -196,4 +199,42 @@ func plan(t *testing.T, db *sql.DB, s storetest.Statement) (steps []string) {
 		steps = append(steps, step)
 	}
 	return steps
+}
+
+func TestALookChangesNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "onedoor.db")
+	if _, err := store.Look(t.Context(), file); err == nil {
+		t.Error("a file that is not there was opened")
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there now: %v", err)
+	}
+	db, err := store.Open(t.Context(), file, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.PutTenants(t.Context(), store.Actor{Name: "test"}, []store.TenantPut{{Tenant: store.Tenant{Tenant: tenant.Tenant{Label: "acme", Status: tenant.Active}}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, open := range []bool{true, false} { // while a door runs, and after it
+		if !open {
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look, err := store.Look(t.Context(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := look.Tenants(t.Context(), store.TenantQuery{})
+		if err != nil || len(list) != 1 {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if err := look.AddLegs(t.Context(), []store.LoginLeg{{Request: "x"}}); err == nil {
+			t.Error("it may write")
+		}
+		if err := look.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -25,7 +25,7 @@ type doctorCommand struct {
 	RedirectURI []string `group:"Without a door:" name:"redirect-uri" sep:"none" placeholder:"URI" help:"A redirect URI of the app; several times for several."`
 	AppOrigin   []string `group:"Without a door:" sep:"none" placeholder:"ORIGIN" help:"A site whose scripts call the provider, for CORS."`
 	LoginURL    []string `name:"login-url" sep:"none" placeholder:"URL" help:"An address of the app at which a login begins."`
-	Tenant      []string `group:"Before a door:" placeholder:"LABEL" help:"A tenant to look at (default: the first of tenants.list)."`
+	Tenant      []string `group:"Before a door:" placeholder:"LABEL" help:"A tenant to look at (default: the first five of tenants.list and of the database)."`
 	Token       string   `env:"-" placeholder:"FILE" help:"A file with a token of the provider, whose iss, aud and key are compared; - for standard input. It is sent nowhere."`
 	Log         string   `env:"-" placeholder:"FILE" help:"Lines that the app or the provider has written: what they say is held against what is seen; - for standard input."`
 	Also        []string `sep:"none" placeholder:"URL" help:"A further origin that may be asked."`
@@ -135,7 +135,7 @@ func (c *doctorCommand) subject(t *terminal) (doctor.Subject, error) {
 	if c.Issuer != "" {
 		err = c.direct(&s)
 	} else {
-		err = c.door(&s)
+		err = c.door(t.ctx, &s)
 	}
 	if err != nil {
 		return s, err
@@ -180,11 +180,8 @@ func (c *doctorCommand) direct(s *doctor.Subject) error {
 	return nil
 }
 
-// maxTenants bounds how many tenants are looked at without being named.
-const maxTenants = 5
-
 // door is the configuration of one.
-func (c *doctorCommand) door(s *doctor.Subject) error {
+func (c *doctorCommand) door(ctx context.Context, s *doctor.Subject) error {
 	if c.ClientID != "" || len(c.RedirectURI) > 0 {
 		return couldNotLook(errors.New("--client-id and --redirect-uri are for a provider without a door; a door's are in its configuration"), "onedoor doctor --issuer URL --client-id ID --redirect-uri URI")
 	}
@@ -208,7 +205,9 @@ func (c *doctorCommand) door(s *doctor.Subject) error {
 	}
 	tenants := c.Tenant
 	if len(tenants) == 0 {
-		tenants = cfg.Tenants.List[:min(len(cfg.Tenants.List), maxTenants)]
+		if tenants, err = sample(ctx, cfg); err != nil {
+			d.Unasked = "the database of the configuration was not read: onedoor tenant list -c " + c.Config + " says why"
+		}
 	}
 	s.Names = tenants
 	d.Issuers = issuersFor(cfg, tenants)

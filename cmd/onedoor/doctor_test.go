@@ -110,7 +110,7 @@ func TestTheAppsOfAConfigurationAreTriedAsTheyLogIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			var s doctor.Subject
-			if err := (&doctorCommand{configFlag: configFlag{Config: file}}).door(&s); err != nil {
+			if err := (&doctorCommand{configFlag: configFlag{Config: file}}).door(t.Context(), &s); err != nil {
 				t.Fatal(err)
 			}
 			var direct, through []string
@@ -128,5 +128,41 @@ func TestTheAppsOfAConfigurationAreTriedAsTheyLogIn(t *testing.T) {
 				t.Errorf("the relay ends at %v", s.Clients[0].Ends)
 			}
 		})
+	}
+}
+
+// Who keeps tenants in the database need not name them.
+func TestTheDoctorLooksAtSomeTenantsOfTheDatabase(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "onedoor.yaml")
+	text := "public_url: https://auth.example.com\nlisten: :9000\nprovider: {upstream: http://keycloak:8080, issuers: [/r]}\n" +
+		"apps:\n  atlas: {client_id: web, site: \"https://{tenant}.example.com\", callbacks: [/cb]}\ntenants: {list: [listed], reserved: [www]}\ndatabase: " + filepath.Join(dir, "onedoor.db") + "\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	look := func() (doctor.Subject, error) {
+		var s doctor.Subject
+		err := (&doctorCommand{configFlag: configFlag{Config: file}}).door(t.Context(), &s)
+		return s, err
+	}
+	s, err := look()
+	if err != nil || !slices.Equal(s.Names, []string{"listed"}) || s.Door.Unasked == "" {
+		t.Errorf("without a database: %v, %+v, %v", s.Names, s.Door, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "onedoor.db")); !os.IsNotExist(err) {
+		t.Errorf("the doctor made a database: %v", err)
+	}
+	for _, args := range [][]string{
+		{"add", "acme", "bravo", "www1", "globex", "hooli", "initech"},
+		{"set", "--status", "suspended", "bravo"},
+		{"set", "--trusted", "--site", "atlas=https://portal.globex.example", "globex"},
+	} {
+		if code, out, errs := tell(t.Context(), t, append([]string{"tenant", args[0], "-c", file}, args[1:]...)...); code != 0 {
+			t.Fatalf("%v: %d %s%s", args, code, out, errs)
+		}
+	}
+	s, err = look()
+	if err != nil || !slices.Equal(s.Names, []string{"listed", "acme", "hooli", "initech", "www1"}) || s.Door.Unasked != "" {
+		t.Errorf("%v, %+v, %v", s.Names, s.Door, err)
 	}
 }
