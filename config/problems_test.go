@@ -63,7 +63,7 @@ func TestEachMistakeHasItsPlaceAndItsCure(t *testing.T) {
 		{"an anchor and its alias", small + "database: &x a.db\nlog: {level: *x}\n", "4:11: the anchor &x is not supported", "write the value out"},
 		{"a merge key", small + "log: {<<: {level: info}}\n", "the merge key << is not supported", ""},
 		{"a tag", small + "database: !secret x\n", "the tag !secret is not supported", ""},
-		{"a number for a text", small + "database: 12\n", "4:11: database: is a number, and a text is needed", `"12"`},
+		{"a number for a text", small + "domains: {resolver: 12}\n", "4:21: domains.resolver: is a number, and a text is needed", `"12"`},
 		{"a text for a boolean", small + "insecure: yes\n", `insecure: "yes" is neither true nor false`, ""},
 		{"a value for a list", small + "internal_urls: http://a\n", "internal_urls: is a text, and a list is needed", "[http://a]"},
 		{"a list for a mapping", small + "seal: [1h]\n", "seal: is a list", ""},
@@ -225,6 +225,10 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 	printed = append(printed, problems(t, small+"database: postgres://door:"+hidden+"%zz@db/door\n", nil))
 	if all := strings.Join(printed, "\n"); strings.Contains(all, hidden) {
 		t.Error(all)
+	}
+	const digits = "90210421337100200300"
+	if got := problems(t, small+"admin: {token: "+digits+"}\n", nil); strings.Contains(got, digits) || !strings.Contains(got, "put quotes around it") {
+		t.Error(got)
 	}
 }
 

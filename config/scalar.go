@@ -66,7 +66,11 @@ func setScalar(n *yaml.Node, text string, expanded bool, v reflect.Value, f fiel
 		return "is a number, and an address is needed", fmt.Sprintf("write %q", ":"+n.Value)
 	}
 	if n.Tag != "!!str" && !expanded {
-		return "is " + kindOf(n) + ", and a text is needed", fmt.Sprintf("put quotes around it: %q", n.Value)
+		hint = "put quotes around it"
+		if v.Type() != reflect.TypeFor[Secret]() {
+			hint += fmt.Sprintf(": %q", n.Value)
+		}
+		return "is " + kindOf(n) + ", and a text is needed", hint
 	}
 	if len(f.enum) > 0 && !slices.Contains(f.enum, text) {
 		hint = "one of " + strings.Join(f.enum, ", ")
