@@ -73,21 +73,18 @@ func exportFile(from io.Reader, name, format string, progress func(rows int)) (n
 	if err != nil {
 		return 0, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if n, err = exportRows(from, f, format, progress); err != nil {
-		return n, err
+	n, err = exportRows(from, f, format, progress)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
-		return n, err
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
 	}
-	if err := f.Close(); err != nil {
-		return n, errors.Join(err, os.Remove(f.Name()))
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
 	}
-	return n, os.Rename(f.Name(), name)
+	return n, err
 }
 
 func exportRows(from io.Reader, to io.Writer, format string, progress func(rows int)) (n int, err error) {

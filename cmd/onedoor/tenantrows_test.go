@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,5 +20,20 @@ func TestNoCellOfAnExportIsAFormula(t *testing.T) {
 		if err := setCell(&back, "notes", cell); err != nil || back.Notes != notes {
 			t.Errorf("%q came back as %q, %v", notes, back.Notes, err)
 		}
+	}
+}
+
+func TestAnExportThatCannotTakeItsPlaceSaysWhyAndLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "tenants.jsonl")
+	if err := os.Mkdir(name, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := exportFile(strings.NewReader(`{"label":"acme"}`), name, "jsonl", func(int) {})
+	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "rename") {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("%v %v", left, err)
 	}
 }
