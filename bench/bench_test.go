@@ -138,7 +138,7 @@ func TestAFilledDatabaseIsOneOfTheDoors(t *testing.T) {
 	}
 	defer db.Close()
 	found := map[string]bool{}
-	revision, err := db.EachTenant(t.Context(), func(one tenant.Tenant, _ int64) error {
+	revision, err := db.EachTenant(t.Context(), func(one tenant.Tenant) error {
 		if one.Status != tenant.Active || !store.ValidTenantID(one.ID) {
 			t.Errorf("%+v", one)
 		}

@@ -130,7 +130,7 @@ func (db *DB) TenantsSince(ctx context.Context, revision int64, n int) ([]Tenant
 // EachTenant calls f with every tenant that is there, in no order, and returns
 // the registry's revision of which this is the whole: the changes after it come
 // from TenantsSince. Memory is needed for the custom domains alone.
-func (db *DB) EachTenant(ctx context.Context, f func(t tenant.Tenant, revision int64) error) (revision int64, err error) {
+func (db *DB) EachTenant(ctx context.Context, f func(tenant.Tenant) error) (revision int64, err error) {
 	err = db.snapshot(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT revision FROM registry WHERE id = 1`).Scan(&revision); err != nil {
 			return err
@@ -148,15 +148,15 @@ func (db *DB) EachTenant(ctx context.Context, f func(t tenant.Tenant, revision i
 		return eachUnbound(ctx, tx, func(r row) error {
 			var t Tenant
 			var parameters string
-			if err := r.Scan(&t.ID, &t.Label, &t.Status, &t.Issuer, &parameters, &t.Revision); err != nil {
+			if err := r.Scan(&t.ID, &t.Label, &t.Status, &t.Issuer, &parameters); err != nil {
 				return err
 			}
 			if err := t.readParameters(parameters); err != nil {
 				return err
 			}
 			t.admit(sites[t.ID])
-			return f(t.Tenant, t.Revision)
-		}, `SELECT id, label, status, issuer, parameters, revision FROM tenants WHERE removed_at = 0`)
+			return f(t.Tenant)
+		}, `SELECT id, label, status, issuer, parameters FROM tenants WHERE removed_at = 0`)
 	})
 	return revision, err
 }

@@ -108,7 +108,7 @@ type tenantSource struct{ *store.DB }
 
 // Each implements registry.Source.
 func (s tenantSource) Each(ctx context.Context, f func(tenant.Tenant) error) (int64, error) {
-	return s.EachTenant(ctx, func(t tenant.Tenant, _ int64) error { return f(t) })
+	return s.EachTenant(ctx, f)
 }
 
 // Since implements registry.Source.

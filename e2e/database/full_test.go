@@ -51,7 +51,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	check := func(db *store.DB) {
 		t.Helper()
 		found := 0
-		if _, err := db.EachTenant(t.Context(), func(x tenant.Tenant, _ int64) error {
+		if _, err := db.EachTenant(t.Context(), func(x tenant.Tenant) error {
 			found++
 			if !there[x.Label] {
 				t.Errorf("%s was not acknowledged", x.Label)
@@ -130,7 +130,7 @@ func TestTheWriteAheadLogIsBounded(t *testing.T) {
 	write()
 	const limit = 16 << 20
 	grown := int64(0)
-	if _, err := db.EachTenant(t.Context(), func(tenant.Tenant, int64) error {
+	if _, err := db.EachTenant(t.Context(), func(tenant.Tenant) error {
 		for grown == 0 && n < 60_000 {
 			if write(); size() > limit {
 				grown = size()

@@ -324,7 +324,7 @@ func wholeRegistry(t *testing.T, a, b *store.DB) {
 	_, err = a.SetDomain(ctx, anna, "acme", store.Domain{App: "shop", Origin: "https://b.example"}, 0)
 	must(t, err)
 	got := map[string]tenant.Tenant{}
-	at, err := b.EachTenant(ctx, func(t tenant.Tenant, _ int64) error {
+	at, err := b.EachTenant(ctx, func(t tenant.Tenant) error {
 		got[t.Label] = t
 		return nil
 	})
@@ -337,7 +337,7 @@ func wholeRegistry(t *testing.T, a, b *store.DB) {
 	}
 	same(t, got["acme"], want)
 	stop := errors.New("stop")
-	_, err = b.EachTenant(ctx, func(tenant.Tenant, int64) error { return stop })
+	_, err = b.EachTenant(ctx, func(tenant.Tenant) error { return stop })
 	is(t, err, stop)
 	// The changes after it.
 	put(t, a, label("later"))
