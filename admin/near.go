@@ -32,35 +32,10 @@ func (a *API) labelsNear(ctx context.Context, label string) ([]string, error) {
 			break
 		}
 	}
-	slices.SortStableFunc(near, func(x, y string) int { return distance(label, x) - distance(label, y) })
+	slices.SortStableFunc(near, func(x, y string) int { return tenant.Distance(label, x) - tenant.Distance(label, y) })
 	return near[:min(len(near), 5)], nil
 }
 
 func within(a, b string, most int) bool {
-	return max(len(a), len(b))-min(len(a), len(b)) <= most && (strings.ReplaceAll(a, "-", "") == strings.ReplaceAll(b, "-", "") || distance(a, b) <= most)
-}
-
-// distance is how many letters must be added, taken away, changed or swapped
-// with the next to make b of a (optimal string alignment).
-func distance(a, b string) int {
-	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		next := make([]int, len(b)+1)
-		next[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next[j+1] = min(row[j+1]+1, next[j]+1, row[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, row = row, next
-	}
-	return row[len(b)]
+	return max(len(a), len(b))-min(len(a), len(b)) <= most && (strings.ReplaceAll(a, "-", "") == strings.ReplaceAll(b, "-", "") || tenant.Distance(a, b) <= most)
 }

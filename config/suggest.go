@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"onedoor/tenant"
 )
 
 // suggest says what an unknown key may have been meant for: a key beside it that
@@ -71,33 +73,9 @@ func Nearest(word string, names []string) string {
 		return ""
 	}
 	for _, name := range names {
-		if n := distance(strings.ToLower(word), name); n < limit {
+		if n := tenant.Distance(strings.ToLower(word), name); n < limit {
 			best, limit = name, n
 		}
 	}
 	return best
-}
-
-// distance is the Damerau-Levenshtein distance (adjacent swaps count one).
-func distance(a, b string) int {
-	two, one := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range one {
-		one[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(one[j]+1, row[j-1]+1, one[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], two[j-2]+1)
-			}
-		}
-		two, one = one, row
-	}
-	return one[len(b)]
 }

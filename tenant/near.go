@@ -174,3 +174,29 @@ func Say(all []Difference) string {
 	}
 	return " (they differ in " + strings.Join(words, ", ") + ")"
 }
+
+// Distance is how many octets must be added, taken away, changed or swapped with
+// the next to make b of a (optimal string alignment): what somebody may have
+// meant who wrote another word.
+func Distance(a, b string) int {
+	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next[j+1] = min(row[j+1]+1, next[j]+1, row[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(b)]
+}
