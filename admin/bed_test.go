@@ -76,7 +76,8 @@ func makeBed(t testing.TB, change ...func(*admin.Options)) *bed {
 	}
 	o := admin.Options{
 		Store: b.db, Rules: func() *tenant.Directory { return b.rules }, Token: func() string { return bootstrap }, Now: b.now, Version: "test", Rate: 100_000,
-		Domains: domains.New(domains.Options{Store: b.db, Resolver: b, Now: b.now}),
+		Domains:  domains.New(domains.Options{Store: b.db, Resolver: b, Now: b.now}),
+		KeyTimes: func() admin.KeyTimes { return admin.KeyTimes{} },
 	}
 	for _, f := range change {
 		f(&o)

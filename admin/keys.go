@@ -47,11 +47,8 @@ func (a *API) keys() {
 
 // showKeys tells of each key what it does at this moment.
 func (a *API) showKeys(keys []store.SealKey) []Key {
-	times := KeyTimes{}
-	if a.KeyTimes != nil {
-		times = a.KeyTimes()
-	}
-	shown, sealing, now := make([]Key, len(keys)), false, a.now()
+	times, now := a.KeyTimes(), a.now()
+	shown, sealing := make([]Key, len(keys)), false
 	for i, k := range keys {
 		s := Key{ID: int(k.ID), State: "opens", CreatedAt: moment(k.CreatedAt), SealsFrom: moment(k.CreatedAt).Add(times.Notice)}
 		switch {
@@ -77,18 +74,11 @@ func aboutKeys(err error) error {
 	case errors.Is(err, store.ErrTooMany):
 		return problem(http.StatusConflict, "too_many", "All 256 numbers were used within two days.", "wait: a number is used again two days after its key has gone")
 	case errors.Is(err, seal.ErrOtherKey):
-		return problem(http.StatusInternalServerError, "key_unreadable", upper(err.Error())+".", "give that key too, behind the one that is to be used from now on: encryption_key")
+		return problem(http.StatusInternalServerError, "key_unreadable", sentence(err), "give that key too, behind the one that is to be used from now on: encryption_key")
 	case errors.Is(err, seal.ErrDamaged):
-		return problem(http.StatusInternalServerError, "key_unreadable", upper(err.Error())+".", "restore that row from a backup, or delete it from the table: what it sealed or signed is lost then")
+		return problem(http.StatusInternalServerError, "key_unreadable", sentence(err), "restore that row from a backup, or delete it from the table: what it sealed or signed is lost then")
 	}
 	return err
-}
-
-func upper(text string) string {
-	if text != "" && text[0] >= 'a' && text[0] <= 'z' {
-		return string(text[0]-'a'+'A') + text[1:]
-	}
-	return text
 }
 
 type keysOut struct {
