@@ -27,10 +27,7 @@ func newChecker(cfg *config.Config, db *store.DB, log *slog.Logger, now func() t
 // hostOf is the host of an origin that config accepted.
 func hostOf(origin string) string {
 	_, authority, _ := strings.Cut(origin, "://")
-	if host, _, err := net.SplitHostPort(authority); err == nil {
-		return host
-	}
-	return strings.Trim(authority, "[]")
+	return strings.Trim(hostname(authority), "[]")
 }
 
 // operate makes the listener for operators part of the door. It stays while

@@ -110,11 +110,12 @@ func local(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
+// hostname is the host of an authority, without its port.
+func hostname(authority string) string {
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		return host
 	}
-	return host
+	return authority
 }
 
 // printable is the beginning of an answer on one line.
