@@ -103,6 +103,18 @@ type request struct {
 // Handler is the door as one listener shows it. The routes are named here and
 // nowhere else.
 func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
+	return g.entrance(func(w *recorder, r *request) {
+		var err error
+		if r.caller, err = l.Caller(r.Request); err != nil {
+			g.refuseHost(w, r, err)
+			return
+		}
+		g.dispatch(w, r)
+	})
+}
+
+// entrance is what every request comes through, whoever sends it.
+func (g *Gateway) entrance(next func(*recorder, *request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		visit := &struct { // one piece of memory for all that a request needs
 			request
@@ -129,12 +141,7 @@ func (g *Gateway) Handler(l *horizon.Listener) http.Handler {
 			g.health(seen, r, health) // whatever the Host: orchestrators ask by address
 			return
 		}
-		var err error
-		if r.caller, err = l.Caller(hr); err != nil {
-			g.refuseHost(seen, r, err)
-			return
-		}
-		g.dispatch(seen, r)
+		next(seen, r)
 	})
 }
 

@@ -2,10 +2,22 @@ package gateway
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 
 	"onedoor/page"
 )
+
+// Waiting is the door while it has nothing to decide by: it lives, is not ready,
+// and asks everybody to come again. So orchestrators let it wait, and balancers
+// ask another door at once.
+func Waiting(log *slog.Logger, l Limits) http.Handler {
+	g := New(Options{Log: log, Limits: l})
+	g.Drain()
+	return g.entrance(func(w *recorder, r *request) {
+		g.notReady(w, r, rule{"door.starting", r.path, "a door that has its database"})
+	})
+}
 
 // health answers orchestrators, on any Host. It tells nothing but yes or no:
 // why is in the log.

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -216,5 +218,32 @@ func TestADoorIsReadyWhenAllThatItNeedsIsThere(t *testing.T) {
 	wrong.Store(nil)
 	if a := d.get("anything", "/onedoor/health/ready"); a.status != http.StatusOK {
 		t.Errorf("when all is there: %d", a.status)
+	}
+}
+
+func TestADoorThatWaitsLivesAndAsksEverybodyToComeAgain(t *testing.T) {
+	log := &logBuffer{}
+	h := Waiting(slog.New(slog.NewJSONHandler(log, nil)), Limits{})
+	for target, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"/onedoor/health/live":              {http.StatusOK, "live"},
+		"/onedoor/health/ready":             {http.StatusServiceUnavailable, "not ready"},
+		"/authorize?client_id=CANARY":       {http.StatusServiceUnavailable, "does not answer"},
+		"/onedoor/callback?state=CANARY":    {http.StatusServiceUnavailable, "does not answer"},
+		"//evil.example/":                   {http.StatusBadRequest, ""},
+		"/.well-known/openid-configuration": {http.StatusServiceUnavailable, "does not answer"},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "http://anything"+target, nil)
+		r.RequestURI = target
+		h.ServeHTTP(w, r)
+		if w.Code != want.status || !strings.Contains(w.Body.String(), want.body) || (w.Header().Get("Retry-After") != "") != (want.status == http.StatusServiceUnavailable) {
+			t.Errorf("%s: %d %v %s", target, w.Code, w.Header(), w.Body)
+		}
+	}
+	if text := log.String(); !strings.Contains(text, `"rule":"door.starting"`) || strings.Contains(text, "CANARY") {
+		t.Error(text)
 	}
 }

@@ -42,12 +42,10 @@ func (d *door) operate(cfg *config.Config, socket net.Listener) error {
 	})
 	s := &server{Server: gateway.NewServer(api, d.log, limitsOf(cfg)), listener: -1}
 	s.socket = gateway.NewConnections(operators, limitsOf(cfg)).Bound(s.Server, socket)
-	if t := cfg.Admin.TLS; t != nil {
-		var err error
-		if s.certificate, err = newCertificate(t.CertFile, t.KeyFile, d.log); err != nil {
-			return found(err, "")
-		}
-		s.TLSConfig = s.certificate.config()
+	if err := s.secure(cfg.Admin.TLS, d.log); err != nil {
+		return err
+	}
+	if s.certificate != nil {
 		d.measureCertificate(cfg.Admin.Listen, s.TLSConfig)
 	}
 	d.servers = append(d.servers, s)

@@ -144,19 +144,29 @@ func (d *door) add(listener int, socket net.Listener) error {
 	l := d.current.Load().cfg.Listeners[listener]
 	s := &server{Server: gateway.NewServer(d.handler(listener), d.log, limitsOf(d.current.Load().cfg)), listener: listener}
 	s.socket = d.connections.Bound(s.Server, socket)
-	if l.TLS != nil {
-		if l.TLS.ACME != nil {
-			return found(errors.New("listeners: tls.acme is not served yet"), "give cert_file and key_file")
-		}
-		var err error
-		if s.certificate, err = newCertificate(l.TLS.CertFile, l.TLS.KeyFile, d.log); err != nil {
-			return found(err, "")
-		}
-		s.TLSConfig = s.certificate.config()
+	if err := s.secure(l.TLS, d.log); err != nil {
+		return err
+	}
+	if s.certificate != nil {
 		d.measureCertificate(l.Address, s.TLSConfig)
 	}
 	d.servers = append(d.servers, s)
 	d.log.Info("listening", slog.String("address", socket.Addr().String()), slog.Any("serves", l.Serves), slog.Bool("tls", s.certificate != nil))
+	return nil
+}
+
+// secure gives a server the certificate that its listener names, if it does.
+func (s *server) secure(t *config.TLS, log *slog.Logger) (err error) {
+	if t == nil {
+		return nil
+	}
+	if t.ACME != nil {
+		return found(errors.New("listeners: tls.acme is not served yet"), "give cert_file and key_file")
+	}
+	if s.certificate, err = newCertificate(t.CertFile, t.KeyFile, log); err != nil {
+		return found(err, "")
+	}
+	s.TLSConfig = s.certificate.config()
 	return nil
 }
 

@@ -17,9 +17,9 @@ import (
 	"onedoor/tenant"
 )
 
-// firstLoad is how long the listeners wait for the tenants. A few are there
-// before; while many are being read the door answers already, that it is not
-// ready.
+// firstLoad is how long the listeners wait for the database, and then for the
+// tenants. A few are there before; while it does not answer, or many are being
+// read, the door answers already, that it is not ready.
 const firstLoad = 200 * time.Millisecond
 
 // Between two attempts at a database that does not answer the pauses double.
@@ -29,8 +29,7 @@ const (
 )
 
 // awaitStore opens the database. One that does not answer may be starting, as
-// the door is: it is asked again until it does, or ctx ends. The listeners'
-// sockets are open meanwhile and nobody answers them yet.
+// the door is: it is asked again until it does, or ctx ends.
 func awaitStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (*store.DB, error) {
 	said := ""
 	for pause := minStorePause; ; pause = min(2*pause, maxStorePause) {

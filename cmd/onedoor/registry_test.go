@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -126,20 +125,6 @@ func TestADoorIsNotReadyWithoutItsTenants(t *testing.T) {
 	}
 	if err := c.provided.close(); err != nil {
 		t.Error(err)
-	}
-}
-
-// A database and its doors may be started in any order.
-func TestServeWaitsForADatabaseThatDoesNotAnswer(t *testing.T) {
-	r := startServe(t, fmt.Sprintf(`public_url: http://auth.localhost
-listen: 127.0.0.1:%d
-database: postgres://onedoor:hunter2@127.0.0.1:%d/onedoor
-provider: {upstream: "http://127.0.0.1:1", issuers: [/r]}
-`, freePort(t), freePort(t)))
-	until(t, "the log to say so", func() bool { return strings.Contains(r.err.String(), "waiting for the database") })
-	r.stop()
-	if code := r.exit(); code != 0 || strings.Contains(r.err.String(), "hunter2") {
-		t.Errorf("exit code %d\n%s", code, r.err)
 	}
 }
 

@@ -48,7 +48,12 @@ func (c *serveCommand) Run(t *terminal) error {
 			s.Close() // those that a server took are closed already
 		}
 	}()
+	stop, err := answerMeanwhile(cfg, sockets, log)
+	if err != nil {
+		return err
+	}
 	db, err := awaitStore(t.ctx, cfg, log)
+	stop()
 	if t.ctx.Err() != nil && db == nil {
 		return nil // asked to stop while it waited
 	}

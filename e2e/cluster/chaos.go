@@ -154,6 +154,12 @@ func (c *cluster) restartDatabase(ctx context.Context) {
 	c.fleets[0].crowd.kills.end(k)
 	late.start()
 	c.say("%s killed, and started without a database", late.name)
+	late.current().Await(late.scope, "it lives", func() error { return late.says("/onedoor/health/live", http.StatusOK) })
+	for _, path := range []string{"/onedoor/health/ready", "/tenants/steady0/callback?error=access_denied"} {
+		if err := late.says(path, http.StatusServiceUnavailable); err != nil {
+			c.wrong("a door without a database: %v", err)
+		}
+	}
 	c.db.Start()
 	c.line.regain(o, time.Now())
 	c.say("database started again after %.2f s", time.Since(from).Seconds())

@@ -65,10 +65,13 @@ func (r *replica) await() {
 	r.current().Await(r.scope, "it is ready", r.ready)
 }
 
-func (r *replica) ready() error {
-	status, err := r.get(context.Background(), "/onedoor/health/ready")
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("ready answers %d", status)
+func (r *replica) ready() error { return r.says("/onedoor/health/ready", http.StatusOK) }
+
+// says asks for a path that is to be answered with that status.
+func (r *replica) says(path string, want int) error {
+	status, err := r.get(context.Background(), path)
+	if err == nil && status != want {
+		err = fmt.Errorf("%s answers %d, want %d", path, status, want)
 	}
 	return err
 }
