@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -33,6 +34,7 @@ func provokeLibraries(t *testing.T, provoked *provocations) {
 		logins  []libraryLogin
 	}{
 		{"Java", java, javaLogins},
+		{"Python", pythonPrograms, pythonLogins},
 	} {
 		all.Go(func() {
 			t.Run(language.name, func(t *testing.T) { w.logIn(t, language.command(t, w), language.logins) })
@@ -50,8 +52,10 @@ func (w *workshop) logIn(t *testing.T, cmd *exec.Cmd, logins []libraryLogin) {
 		}
 		cmd.Args = append(cmd.Args, l.how+"="+l.at)
 	}
-	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+w.pki.file)
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+w.pki.file, "REQUESTS_CA_BUNDLE="+w.pki.file)
+	limit := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }) // a library may wait for ever
 	out, err := cmd.CombinedOutput()
+	limit.Stop()
 	said := strings.Split(string(out), "\f")
 	if err != nil || len(said) != len(logins)+1 {
 		t.Fatalf("%d of %d logins: %v\n%s", len(said)-1, len(logins), err, out)
@@ -73,33 +77,34 @@ func (w *workshop) mistaken(t *testing.T) {
 	}
 	keys := &bent{keys: w.keys}
 	for name, m := range map[string]mistake{
-		"none":         {},
-		"missing":      {discovery: http.NotFound},
-		"broken":       {discovery: broken},
-		"page":         {discovery: aPage},
-		"moved":        {discovery: moved},
-		"issuer":       metadata("issuer", other),
-		"keys-missing": metadata("jwks_uri", mistakenOrigin+"/nothing"),
-		"state":        response("state", "another"),
-		"stateless":    response("state", ""),
-		"denied":       {response: map[string]string{"code": "", "error": "access_denied"}},
-		"silent":       {response: map[string]string{"code": "", "error": "login_required"}},
-		"client":       {token: refuses(http.StatusUnauthorized, "invalid_client", "")},
-		"grant":        {token: refuses(http.StatusBadRequest, "invalid_grant", "")},
-		"redirect":     {token: refuses(http.StatusBadRequest, "invalid_grant", "Incorrect redirect_uri")},
-		"token-page":   {token: aPage},
-		"token-issuer": claim("iss", other),
-		"audience":     claim("aud", "another-app"),
-		"hang":         {discovery: hang},
-		"expired":      {claims: map[string]any{"iat": 1700000000, "exp": 1700000060}},
-		"early":        claim("nbf", 4000000000),
-		"issued-later": claim("iat", 4000000000),
-		"nonce":        claim("nonce", "another"),
-		"key":          keys.signedBy("two"),
-		"signature":    keys.signedBy("one"),
-		"algorithm":    {signer: &jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}},
-		"refused":      metadata("token_endpoint", itself+"/token"),
-		"unknown":      metadata("token_endpoint", nobody+"/token"),
+		"none":          {},
+		"missing":       {discovery: http.NotFound},
+		"broken":        {discovery: broken},
+		"page":          {discovery: aPage},
+		"moved":         {discovery: moved},
+		"issuer":        metadata("issuer", other),
+		"keys-missing":  metadata("jwks_uri", mistakenOrigin+"/nothing"),
+		"state":         response("state", "another"),
+		"stateless":     response("state", ""),
+		"denied":        {response: map[string]string{"code": "", "error": "access_denied"}},
+		"silent":        {response: map[string]string{"code": "", "error": "login_required"}},
+		"client":        {token: refuses(http.StatusUnauthorized, "invalid_client", "")},
+		"grant":         {token: refuses(http.StatusBadRequest, "invalid_grant", "")},
+		"redirect":      {token: refuses(http.StatusBadRequest, "invalid_grant", "Incorrect redirect_uri")},
+		"token-page":    {token: aPage},
+		"token-missing": {token: http.NotFound},
+		"token-issuer":  claim("iss", other),
+		"audience":      claim("aud", "another-app"),
+		"hang":          {discovery: hang},
+		"expired":       {claims: map[string]any{"iat": 1700000000, "exp": 1700000060}},
+		"early":         claim("nbf", 4000000000),
+		"issued-later":  claim("iat", 4000000000),
+		"nonce":         claim("nonce", "another"),
+		"key":           keys.signedBy("two"),
+		"signature":     keys.signedBy("one"),
+		"algorithm":     {signer: &jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("k", 32))}},
+		"refused":       metadata("token_endpoint", itself+"/token"),
+		"unknown":       metadata("token_endpoint", nobody+"/token"),
 	} {
 		add(name, m)
 	}
@@ -111,6 +116,74 @@ func (w *workshop) mistaken(t *testing.T) {
 func java(t *testing.T, w *workshop) *exec.Cmd {
 	jars := filepath.Join(lab.Library(t, "java"), "jars", "*")
 	return w.app.Command("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", jars, filepath.Join("clients", "java", "Login.java"))
+}
+
+// pythonPrograms are Authlib, PyJWT, oauthlib and mozilla-django-oidc.
+func pythonPrograms(t *testing.T, w *workshop) *exec.Cmd {
+	return w.app.Command(filepath.Join(lab.Library(t, "python"), "bin", "python"), filepath.Join("clients", "python", "login.py"))
+}
+
+var pythonLogins = []libraryLogin{
+	{"not-found", "authlib", "missing"},
+	{"provider-broken", "authlib", "broken"},
+	{"not-json", "authlib", "page"},
+	{"token-issuer", "authlib", "issuer"},
+	{"endpoint-status", "authlib", "keys-missing"},
+	{"lost-login", "authlib", "state"},
+	{"lost-login", "forgetful-authlib", "none"},
+	{"access-denied", "authlib", "denied"},
+	{"client-secret", "authlib", "client"},
+	{"redirect-uri-token", "authlib", "redirect"},
+	{"not-json", "authlib", "token-page"},
+	{"token-issuer", "authlib", "token-issuer"},
+	{"audience", "authlib", "audience"},
+	{"time", "authlib", "expired"},
+	{"time", "authlib", "early"},
+	{"time", "authlib", "issued-later"},
+	{"nonce", "authlib", "nonce"},
+	{"keys-other", "authlib", "key"},
+	{"keys-other", "authlib", "signature"},
+	{"algorithm", "authlib", "algorithm"},
+	{"refused-nameless", "authlib", "refused"},
+	{"keys-unreachable", "pyjwt", "keys-missing"},
+	{"token-issuer", "pyjwt", "token-issuer"},
+	{"audience", "pyjwt", "audience"},
+	{"time", "pyjwt", "expired"},
+	{"time", "pyjwt", "early"},
+	{"time", "pyjwt", "issued-later"},
+	{"keys-other", "pyjwt", "key"},
+	{"keys-other", "pyjwt", "signature"},
+	{"keys-other", "pyjwt", "algorithm"},
+	{"https-only", "oauthlib", "none"},
+	{"lost-login", "insecure", "state"},
+	{"client-secret", "insecure", "client"},
+	{"not-json", "insecure", "token-page"},
+	{"lost-login", "forgetful-mozilla", "none"},
+	{"client-secret", "mozilla", "client"},
+	{"redirect-uri-token", "mozilla", "redirect"},
+	{"nonce", "mozilla", "nonce"},
+	{"keys-other", "mozilla", "key"},
+	{"keys-other", "mozilla", "signature"},
+	{"algorithm", "mozilla", "algorithm"},
+	{"time", "mozilla", "expired"},
+	{"endpoint-status", "mozilla", "keys-missing"},
+	{"refused-nameless", "mozilla", "refused"},
+	{"untrusted-host", "django", "none"},
+	{"redirect-uri", "provider", "none"},
+	{"refused-nameless", "requests", itself},
+	{"no-such-host", "requests", nobody},
+	{"timeout", "requests", "http://lost.example.com"},
+	{"timeout", "patient", "http://gone.example.com"},
+	{"timeout", "requests", "http://far.example.com"},
+	{"slow", "requests", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
+	{"unknown-ca", "requests", "https://private.test:9443"},
+	{"refused-nameless", "httpx", itself},
+	{"no-such-host", "httpx", nobody},
+	{"timeout", "httpx", "http://lost.example.com"},
+	{"slow", "httpx", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
+	{"not-found", "httpx", mistakenOrigin + "/missing/realms/atlas" + wellKnown},
+	{"endpoint-status", "mozilla", "token-missing"},
+	{"unknown-ca", "httpx", "https://private.test:9443"},
 }
 
 var javaLogins = []libraryLogin{

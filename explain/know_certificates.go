@@ -146,8 +146,8 @@ var certificates = []entry{
 		says: []says{
 			{by: oauth4web, text: "only requests to HTTPS are allowed", seen: Live},
 			{by: oauth4web, text: "OAUTH_HTTP_REQUEST_FORBIDDEN", seen: Live},
-			{by: "oauthlib: requests-oauthlib, Airflow, JupyterHub", text: "OAuth 2 MUST utilize https.", seen: Source},
-			{by: "oauthlib", text: "(insecure_transport)", seen: Source},
+			{by: "oauthlib: requests-oauthlib, Airflow, JupyterHub", text: "OAuth 2 MUST utilize https.", seen: Live},
+			{by: "oauthlib", text: "(insecure_transport)", seen: Live},
 		},
 		means: "The library refused to send a request to an http address before any connection: an issuer or an endpoint of the document is http.",
 		causes: []cause{

@@ -15,6 +15,9 @@ var (
 		{by: oaproxy, text: `failed to discover OIDC configuration: unexpected status "{status}"`, seen: Live},
 		{by: "x/oauth2: Go programs, at the token endpoint", text: "oauth2: cannot fetch token: {status} ", seen: Live},
 		{by: spring, text: `{status} … on GET request for "{want}/.well-known/openid-configuration`, seen: Live},
+		{by: requests, text: "{status} Client Error: … for url: {want}/.well-known/openid-configuration", seen: Live},
+		{by: requests, text: "{status} Server Error: … for url: {want}/.well-known/openid-configuration", seen: Live},
+		{by: httpx, text: "error '{status} …' for url '{want}/.well-known/openid-configuration'", seen: Live},
 		{by: nimbus, text: "Couldn't download OpenID Provider metadata from {url}: Status code {status}", seen: Live},
 		{by: "ASP.NET", text: "IDX20807: Unable to retrieve document from: '{url}'", seen: Thread, below: below{"status": `StatusCode: ([0-9]{3})`}},
 	}
@@ -139,6 +142,42 @@ var discovery = []entry{
 		causes: []cause{wrongPath[0], redirecting[0], broken[0], wrongPath[1]},
 	},
 	{
+		id: "endpoint-status", title: "an endpoint of the provider answered {status|with an error}",
+		says: []says{
+			{by: requests, text: "{status} Client Error: … for url: {url}", seen: Live},
+			{by: requests, text: "{status} Server Error: … for url: {url}", seen: Live},
+			{by: httpx, text: "error '{status} …' for url '{url}'", seen: Live},
+			{by: mozilla, text: "Get Token Error (url: {url}, status: {status}", seen: Live},
+		},
+		when:  func(v values) bool { return !strings.HasSuffix(v["url"], wellKnown) },
+		wraps: hints,
+		means: "The app asked {url|an endpoint} and got {status|an error}. The answer's body, which the library may hide, says more.",
+		causes: []cause{
+			{
+				what:    "404: the endpoint is not there. It was typed by hand, or belongs to another realm or application than the discovery document's.",
+				finding: "document.realm",
+				checks:  []string{"D2"},
+				confirm: []string{"curl -s DISCOVERY_URL | tr , '\\n' | grep -E '_endpoint|jwks_uri'    # is {url|the address} among them?"},
+				do:      "Take each endpoint from the door's discovery document at the internal origin.",
+				without: "Take each endpoint from the provider's document.",
+			},
+			{
+				what:    "401 or 400 of the token endpoint: the secret, the code or the redirect URI. 401 of userinfo: the token was issued under another name of the provider.",
+				checks:  []string{"D3", "D6"},
+				confirm: []string{"the provider's log at that second"},
+				do:      "The door's log names the rule, if it refused.",
+				without: "Explain the line of the provider's log.",
+			},
+			{
+				what:    "5xx: the provider, or the proxy before it, is in trouble.",
+				finding: "provider.down",
+				checks:  []string{"D1"},
+				confirm: []string{"the log of the provider and of the proxy before it"},
+				without: "See the provider's log.",
+			},
+		},
+	},
+	{
 		id: "not-json", title: "the answer is a page and no document",
 		says: []says{
 			{by: oauth4web, text: `"response" content-type must be application/json`, seen: Live},
@@ -151,7 +190,9 @@ var discovery = []entry{
 			{by: "Go", text: "invalid character '<' looking for beginning of value", seen: Live},
 			{by: spring, text: "no suitable HttpMessageConverter found for response type", seen: Live},
 			{by: nimbus, text: "The HTTP Content-Type header must be application/json, received text/html", seen: Live},
-			{by: "Python", text: "Expecting value: line 1 column 1 (char 0)", seen: Source},
+			{by: "Python", text: "Expecting value: line 1 column 1 (char 0)", seen: Live},
+			{by: authlib, text: "Token endpoint response is not a JSON object", seen: Live},
+			{by: "oauthlib", text: "(missing_token) Missing access token parameter.", seen: Live},
 		},
 		means: "The server answered 200 with a web page where JSON was expected.",
 		causes: []cause{

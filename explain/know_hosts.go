@@ -9,7 +9,7 @@ var hosts = []entry{
 			{by: "Auth.js 5", text: "Host must be trusted. URL was: {url}", seen: Live},
 			{by: "Auth.js 5", text: "UntrustedHost", seen: Live},
 			{by: "next-auth 4", text: "[next-auth][warn][NEXTAUTH_URL]", seen: Source},
-			{by: "Django", text: "Invalid HTTP_HOST header: '{host}'", seen: Source},
+			{by: "Django", text: "Invalid HTTP_HOST header: '{host}'", seen: Live},
 		},
 		means: "The app makes its own addresses from the request's host, and was not told that it may.",
 		causes: []cause{{

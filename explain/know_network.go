@@ -7,6 +7,11 @@ const (
 	goApps    = "Go: coreos/go-oidc, x/oauth2, oauth2-proxy, Grafana, Gitea, Portainer"
 	curl      = "curl"
 	python    = "Python: urllib, requests, httpx"
+	requests  = "Python: requests, Authlib, mozilla-django-oidc"
+	httpx     = "Python: httpx, Authlib with FastAPI or Starlette"
+	authlib   = "Authlib (Python)"
+	mozilla   = "mozilla-django-oidc"
+	pyjwt     = "PyJWT: Python APIs, mozilla-django-oidc"
 	java      = "Java: Spring Security, Keycloak as a broker"
 	spring    = "Spring Security"
 	nimbus    = "Nimbus: Spring Security, Quarkus and other Java programs"
@@ -102,7 +107,9 @@ var network = []entry{
 		id: "refused-nameless", title: "a connection was refused, and the message does not say where",
 		says: []says{
 			{by: nodeApps, text: "ECONNREFUSED", seen: Live},
+			{by: requests, text: "host='{name}', port={port}): Max retries exceeded with url: … [Errno 111] Connection refused", seen: Live},
 			{by: python, text: "[Errno 111] Connection refused", seen: Live},
+			{by: httpx, text: "ConnectError: All connection attempts failed", seen: Live},
 			{by: spring, text: `I/O error on {code} request for "{url}": Connection refused`, seen: Live},
 			{by: java, text: "java.net.ConnectException: Connection refused", seen: Live},
 			{by: java + ", by Java's HttpClient", text: `I/O error on {code} request for "{url}": null`, seen: Live},
@@ -129,7 +136,7 @@ var network = []entry{
 			{by: goApps, text: "lookup {host}: no such host", seen: Live},
 			{by: goApps, text: "no such host", seen: Live},
 			{by: python, text: "Name or service not known", seen: Live},
-			{by: python, text: "Failed to resolve '{host}'", seen: Source},
+			{by: python, text: "Failed to resolve '{host}'", seen: Live},
 			{by: python + " on macOS", text: "nodename nor servname provided, or not known", seen: Thread},
 			{by: curl, text: "Could not resolve host: {host}", seen: Live},
 			{by: java, text: "java.net.UnknownHostException: {host}", seen: Live},
@@ -200,7 +207,10 @@ var network = []entry{
 			{by: curl, text: "Failed to connect to {host} port {port} after … ms: Timeout was reached", seen: Live},
 			{by: "curl, older", text: "Connection timed out after … milliseconds", seen: Thread},
 			{by: python, text: "[Errno 110] Connection timed out", seen: Source},
-			{by: python, text: "[Errno 113] No route to host", seen: Source},
+			{by: python, text: "[Errno 113] No route to host", seen: Live},
+			{by: python, text: "[Errno 101] Network is unreachable", seen: Live},
+			{by: requests, text: "Connection to {host} timed out. (connect timeout=", seen: Live},
+			{by: httpx, text: "httpx.ConnectTimeout", seen: Live},
 			{by: python, text: "urlopen error timed out", seen: Live},
 			{by: java, text: "java.net.SocketTimeoutException: Connect timed out", seen: Live},
 			{by: nginx, text: "upstream timed out (110: Connection timed out) while connecting to upstream", seen: Source},
@@ -242,7 +252,8 @@ var network = []entry{
 			{by: oauth4web, text: "operation timed out", seen: Source},
 			{by: goApps, text: `"{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`, seen: Live},
 			{by: goApps, text: "Client.Timeout exceeded while awaiting headers", seen: Live},
-			{by: python, text: "Read timed out.", seen: Source},
+			{by: python, text: "Read timed out.", seen: Live},
+			{by: httpx, text: "httpx.ReadTimeout", seen: Live},
 			{by: java, text: "java.net.SocketTimeoutException: Read timed out", seen: Live},
 			{by: nginx, text: "upstream timed out (110: Connection timed out) while reading response header from upstream", seen: Live},
 		},
