@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -110,5 +111,22 @@ func TestNoProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	}
 	if asked.Load() != 0 {
 		t.Error("the proxy was asked")
+	}
+}
+
+func TestNoForeignSiteIsAtAnAddressOfThisMachinesOwn(t *testing.T) {
+	for _, own := range []string{
+		"127.0.0.1", "127.9.9.9", "::1", "::", "0.0.0.0", "169.254.169.254", "fe80::1%eth0", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
+		"fd00:ec2::254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "::ffff:100.100.100.200",
+		"64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "::127.0.0.1", "::169.254.169.254",
+	} {
+		if left, err := notOwn([]netip.Addr{netip.MustParseAddr(own)}); !errors.Is(err, errOwn) {
+			t.Errorf("%s is visited: %v, %v", own, left, err)
+		}
+	}
+	for _, theirs := range []string{"192.0.2.1", "10.0.0.1", "2001:db8::1", "64:ff9b::c000:201", "2002:c000:201::1", "fd00::1"} {
+		if left, err := notOwn([]netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr(theirs)}); err != nil || len(left) != 1 || left[0].String() != theirs {
+			t.Errorf("%s is not visited: %v, %v", theirs, left, err)
+		}
 	}
 }

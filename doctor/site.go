@@ -26,19 +26,46 @@ func mannerOf(ctx context.Context) manner {
 // errOwn is a name that leads to this machine alone, or to nobody.
 var errOwn = errors.New("its addresses are this machine's own")
 
+// metadata are addresses beside the link-local ones at which clouds keep secrets
+// for their machines: of AWS by IPv6, Azure, Alibaba and Oracle.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("192.0.0.192"),
+}
+
+// translated are networks of IPv6 addresses that hold one of IPv4, from that
+// octet on: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056 §2), and IPv4-compatible ones
+// (RFC 4291 §2.5.5.1).
+var translated = []struct {
+	network netip.Prefix
+	at      int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, {netip.MustParsePrefix("2002::/16"), 2}, {netip.MustParsePrefix("::/96"), 12},
+}
+
 // notOwn leaves out the addresses at which only this machine is found: its
 // loopback interface, and the link-local ones, at which clouds keep secrets for
 // their machines (169.254.169.254). Whoever has proven a domain can have it lead
 // there.
 func notOwn(addresses []netip.Addr) ([]netip.Addr, error) {
 	left := slices.DeleteFunc(slices.Clone(addresses), func(a netip.Addr) bool {
-		a = a.Unmap()
-		return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast()
+		if a = a.Unmap(); isOwn(a) {
+			return true
+		}
+		for _, t := range translated {
+			if b := a.As16(); t.network.Contains(a) && isOwn(netip.AddrFrom4([4]byte(b[t.at:t.at+4]))) {
+				return true
+			}
+		}
+		return false
 	})
 	if len(left) == 0 {
 		return nil, errOwn
 	}
 	return left, nil
+}
+
+func isOwn(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() || slices.Contains(metadata, a.WithZone(""))
 }
 
 // VisitOptions are how a site is visited.
