@@ -199,7 +199,6 @@ func TestWhoTakesOverMissesNobodyWhoWasBeingLookedAt(t *testing.T) {
 	defer sync.OnceFunc(func() { close(release) })()
 	b.site = func(http.ResponseWriter, *http.Request) { <-release }
 	r := b.runner(db, log, "one", "acme", "globex")
-	r.Every = time.Hour
 	run(t, r)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
