@@ -125,17 +125,39 @@ func (t *terminal) title(text string) string {
 
 // json prints a value for programs.
 func (t *terminal) json(v any) error {
-	e := json.NewEncoder(t.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	return t.encode(v, "  ")
 }
 
 // line prints a value for programs, on one line.
 func (t *terminal) line(v any) error {
-	e := json.NewEncoder(t.out)
+	return t.encode(v, "")
+}
+
+// encode writes JSON, in which what a terminal would obey is escaped:
+// encoding/json leaves DEL, the C1 controls and directions of writing as they
+// are.
+func (t *terminal) encode(v any, indent string) error {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	e.SetIndent("", indent)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	out := text.String()
+	if strings.ContainsFunc(out, func(r rune) bool { return r != '\n' && obeyed(r) }) {
+		text.Reset()
+		for _, r := range out {
+			if r != '\n' && obeyed(r) {
+				fmt.Fprintf(&text, "\\u%04x", r)
+			} else {
+				text.WriteRune(r)
+			}
+		}
+		out = text.String()
+	}
+	_, err := io.WriteString(t.out, out)
+	return err
 }
 
 // table prints rows whose columns line up; the first row is the heading.
@@ -154,12 +176,16 @@ func (t *terminal) table(rows [][]string) error {
 // chosen it.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if obeyed(r) {
 			return '\uFFFD'
 		}
 		return r
 	}, text)
 }
+
+// obeyed says whether a terminal would do something at a character in place of
+// showing it: what comes behind a direction of writing is shown elsewhere.
+func obeyed(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // secret reads a password or secret from the first line of stdin, so that it
 // stands in no command line, which every user of the machine can list.
