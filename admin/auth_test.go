@@ -50,6 +50,11 @@ func TestATokenDoesWhatItsScopesName(t *testing.T) {
 		{admin.TenantsWrite, "PUT", "/v1/tenants/acme/sites/atlas", `{"origin":"https://portal.acme.example"}`},
 		{admin.TenantsWrite, "POST", "/v1/tenants/acme/sites/atlas/check", ""},
 		{admin.AuditRead, "GET", "/v1/audit", ""},
+		{admin.TracesRead, "GET", "/v1/traces", ""},
+		{admin.TracesRead, "GET", "/v1/traces/nobodys", ""},
+		{admin.TracesRead, "GET", "/v1/legs?since=2026-11-22T10:00:00Z", ""},
+		{admin.TracesRead, "GET", "/v1/funnel", ""},
+		{admin.TenantsRead, "GET", "/v1/verifications", ""},
 		{admin.TokensRead, "GET", "/v1/tokens", ""},
 		{admin.TokensWrite, "DELETE", "/v1/tokens/0123456789abcdef", ""},
 	}

@@ -118,6 +118,12 @@ func TestATraceOfAnUnknownTenantNamesThoseThatAreNear(t *testing.T) {
 		}
 		b.pass(time.Second)
 	}
+	// Whoever may not read tenants would read them so: anybody can ask the door for
+	// any label.
+	secret := b.token("support", admin.TracesRead)
+	if got := into[near](b.ask("GET", "/v1/traces/racm", "", "Authorization", "Bearer "+secret).is(200, "")); len(got.Near) > 0 {
+		t.Errorf("a token for traces alone is told of %v", got.Near)
+	}
 }
 
 func TestTheLegsAndTheFunnelAreShown(t *testing.T) {
