@@ -162,6 +162,33 @@ func TestAnUnusableDatabaseSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestADatabaseIsCopiedWhole(t *testing.T) {
+	dir := t.TempDir()
+	rows := storetest.Copy(t, open(t, filepath.Join(dir, "from.db")), open(t, filepath.Join(dir, "to.db")))
+	raw, err := sql.Open("sqlite", filepath.Join(dir, "to.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = raw.Close() }()
+	tables, err := raw.Query(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tables.Close() }()
+	for tables.Next() {
+		var name string
+		if err := tables.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		if rows[name] == 0 {
+			t.Errorf("of table %s nothing was copied", name)
+		}
+	}
+	if err := tables.Err(); err != nil || len(rows) < 19 {
+		t.Errorf("%d tables: %v", len(rows), err)
+	}
+}
+
 func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "onedoor.db")
 	open(t, path)

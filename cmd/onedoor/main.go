@@ -34,6 +34,7 @@ type commands struct {
 	User        userCommand        `cmd:"" help:"Who can log in at the embedded provider."`
 	Client      clientCommand      `cmd:"" help:"Which OAuth clients the embedded provider has."`
 	Key         keyCommand         `cmd:"" help:"The keys that logins in progress are sealed with."`
+	Database    databaseCommand    `cmd:"" help:"The database as a whole."`
 	Explain     explainCommand     `cmd:"" help:"Say what an error line means and what to do; asks no network."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running door whether it is ready."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

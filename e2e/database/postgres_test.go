@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -35,6 +36,12 @@ func TestPostgreSQLPassesTheSuite(t *testing.T) {
 		}
 		return open(t, dsns[t.Name()], o)
 	})
+}
+
+func TestADatabaseIsCopiedFromOneEngineToTheOther(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "onedoor.db")
+	storetest.Copy(t, open(t, file, store.Options{}), open(t, server().Database(t), store.Options{}))
+	storetest.Copy(t, open(t, server().Database(t), store.Options{}), open(t, file+".back", store.Options{}))
 }
 
 // TestTheProviderKeepsItsPromisesOnPostgreSQL runs the embedded provider's own
