@@ -187,6 +187,9 @@ func (g got) at(locations ...string) got {
 	var said []string
 	for _, m := range g.problem().Errors {
 		said = append(said, m.Location)
+		if m.Detail == "" || strings.Contains(m.Detail, "<nil>") {
+			g.t.Errorf("at %s it says nothing of what is wrong: %s", m.Location, g.body)
+		}
 	}
 	if strings.Join(said, " ") != strings.Join(locations, " ") {
 		g.t.Errorf("mistakes at %q, want %q: %s", said, locations, g.body)

@@ -213,15 +213,23 @@ func ours(_ huma.Context, _ string, v any) (any, error) {
 	if code == "" {
 		code = "internal"
 	}
-	p := problem(theirs.Status, code, theirs.Detail, "")
+	hint := ""
+	if theirs.Status == http.StatusUnsupportedMediaType {
+		hint = "say which it is: Content-Type: application/json"
+	}
+	p := problem(theirs.Status, code, theirs.Detail, hint)
 	for _, e := range theirs.Errors {
 		if e != nil {
-			p.Errors = append(p.Errors, Mistake{Location: e.Location, Detail: e.Message})
+			p.Errors = append(p.Errors, Mistake{Location: e.Location, Detail: plainly(e.Message)})
 		}
 	}
 	p.sum()
 	return p, nil
 }
+
+// plainly leaves out of huma's words the null that an enum permits: whoever
+// leaves a member out need not know.
+func plainly(message string) string { return strings.Replace(message, `, <nil>"`, `"`, 1) }
 
 // sum lets the detail say what was wrong, where it is one thing.
 func (p *Problem) sum() {

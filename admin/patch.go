@@ -111,7 +111,7 @@ func theirs(said huma.ValidateResult) []Mistake {
 	for _, err := range said.Errors {
 		m := Mistake{Location: "body", Detail: err.Error()}
 		if d, ok := err.(huma.ErrorDetailer); ok {
-			m.Location, m.Detail = d.ErrorDetail().Location, d.ErrorDetail().Message
+			m.Location, m.Detail = d.ErrorDetail().Location, plainly(d.ErrorDetail().Message)
 		}
 		all = append(all, m)
 	}

@@ -55,7 +55,7 @@ type Sites map[string]string
 func (Sites) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: "object", Nullable: true, MaxProperties: new(store.MaxDomains),
-		AdditionalProperties: &huma.Schema{Type: "string", MaxLength: new(store.MaxOrigin), Pattern: originPattern, PatternDescription: "scheme, host and port, as a browser writes them"},
+		AdditionalProperties: valueSchema(huma.Schema{Type: "string", MaxLength: new(store.MaxOrigin), Pattern: originPattern, PatternDescription: "scheme, host and port, as a browser writes them"}),
 		Extensions:           map[string]any{"propertyNames": map[string]any{"pattern": appPattern, "maxLength": store.MaxApp}},
 		Examples:             []any{map[string]any{"atlas": "https://portal.acme.example"}},
 	}
@@ -68,10 +68,17 @@ type Parameters map[string]string
 func (Parameters) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: "object", Nullable: true, MaxProperties: new(16),
-		AdditionalProperties: &huma.Schema{Type: "string", MinLength: new(1), MaxLength: new(250), Pattern: `^[^\x00-\x1F\x7F]*$`},
+		AdditionalProperties: valueSchema(huma.Schema{Type: "string", MinLength: new(1), MaxLength: new(250), Pattern: `^[^\x00-\x1F\x7F]*$`, PatternDescription: "text without control characters"}),
 		Extensions:           map[string]any{"propertyNames": map[string]any{"pattern": "^[a-z][a-z0-9_-]*$", "maxLength": 64}},
 		Examples:             []any{map[string]any{"kc_idp_hint": "acme"}},
 	}
+}
+
+// valueSchema is the schema of an object's values, with what huma says of wrong
+// ones: it does not prepare that by itself.
+func valueSchema(s huma.Schema) *huma.Schema {
+	s.PrecomputeMessages()
+	return &s
 }
 
 func show(t store.Tenant) Tenant {

@@ -133,6 +133,9 @@ func TestEveryMistakeOfATenantIsNamed(t *testing.T) {
 		{"a site without TLS", "acme", `{"sites":{"atlas":"http://portal.acme.example"}}`, []string{"body.sites.atlas"}},
 		{"a site with a path", "acme", `{"sites":{"atlas":"https://portal.acme.example/x"}}`, []string{"body.sites.atlas"}},
 		{"parameters of the protocol, and more", "acme", `{"status":"active","issuer":"x","parameters":{"state":"x","redirect_uri":"y"}}`, []string{"body.issuer", "body.parameters.redirect_uri", "body.parameters.state"}},
+		{"a parameter without a value", "acme", `{"parameters":{"a":""}}`, []string{"body.parameters.a"}},
+		{"a parameter with a line break", "acme", `{"parameters":{"a":"b\nc"}}`, []string{"body.parameters.a"}},
+		{"a site that is too long", "acme", `{"sites":{"atlas":"https://` + strings.Repeat("a", 400) + `.example"}}`, []string{"body.sites.atlas"}},
 		{"two mistakes of form", "acme", `{"status":"x","notes":7}`, []string{"body.notes", "body.status"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -143,7 +146,9 @@ func TestEveryMistakeOfATenantIsNamed(t *testing.T) {
 	b.t = t
 	b.ask("PUT", "/v1/tenants/acme", `{"status"`).is(400, "body_malformed").at("body")
 	b.ask("PUT", "/v1/tenants/acme", ``).is(400, "body_malformed")
-	b.ask("PUT", "/v1/tenants/acme", `{}`, "Content-Type", "text/plain").is(415, "body_type")
+	if p := b.ask("PUT", "/v1/tenants/acme", `{}`, "Content-Type", "text/plain").is(415, "body_type").problem(); !strings.Contains(p.Hint, "application/json") {
+		t.Errorf("the hint %q does not say which type is right", p.Hint)
+	}
 	b.ask("PUT", "/v1/tenants/acme", strings.Repeat(" ", 65<<10)+`{}`).is(413, "body_too_large")
 	b.ask("PUT", "/v1/tenants/acme?force=1", `{}`).is(422, "invalid").at("query.force")
 	b.ask("GET", "/v1/tenants/acme", "").is(404, "no_such_tenant") // nothing of all that was kept

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -14,14 +15,14 @@ import (
 	"onedoor/e2e/lab"
 )
 
-// schemathesis makes requests out of the OpenAPI document, right ones and wrong
-// ones, and holds every answer against it. It runs with all its checks over
-// SQLite; e2e/schemathesis says what is left out and why.
-func TestAdminAPIKeepsToItsDocument(t *testing.T) {
-	const token = "a-token-of-the-tests"
+const adminAPIToken = "a-token-of-the-tests"
+
+// adminAPI starts a door and returns where its admin API is.
+func adminAPI(t *testing.T) (door *lab.Door, api string) {
+	t.Helper()
 	front, operators := lab.FreePort(t), lab.FreePort(t)
-	origin, api := fmt.Sprintf("http://auth.localhost:%d", front), fmt.Sprintf("http://127.0.0.1:%d", operators)
-	door := lab.StartDoor(t, lab.DoorOptions{Net: lab.Here, Address: fmt.Sprintf("127.0.0.1:%d", front), Origin: origin, Config: fmt.Sprintf(`
+	origin := fmt.Sprintf("http://auth.localhost:%d", front)
+	door = lab.StartDoor(t, lab.DoorOptions{Net: lab.Here, Address: fmt.Sprintf("127.0.0.1:%d", front), Origin: origin, Config: fmt.Sprintf(`
 public_url: %s
 listen: 127.0.0.1:%d
 provider: {embedded: {}}
@@ -29,13 +30,50 @@ apps: {atlas: {client_id: atlas-web, site: "http://{tenant}.localhost:3000", cal
 database: onedoor.db
 domains: {resolver: "127.0.0.1:9"}
 admin: {listen: "127.0.0.1:%d", token: %s, rate: 100000}
-`, origin, front, operators, token)})
+`, origin, front, operators, adminAPIToken)})
+	return door, fmt.Sprintf("http://127.0.0.1:%d", operators)
+}
+
+// What the page shows is typed as it stands there, one after the other.
+func TestTheRequestsOfTheAdminAPIsPageAreAnswered(t *testing.T) {
+	page, err := os.ReadFile("../docs/admin-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, api := adminAPI(t)
+	script, n := "set -e\n", 0
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		script += block[1]
+		n++
+	}
+	if n < 5 {
+		t.Fatalf("the page has %d examples only", n)
+	}
+	run := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(script, "https://onedoor.internal:9001", api))
+	run.Env = append(run.Environ(), "ONEDOOR_TOKEN="+adminAPIToken)
+	run.Dir = t.TempDir()
+	out, err := run.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, said := range []string{`"notes":"customer 4711"`, `"status":"suspended"`, `"state":"waiting"`, `"unchanged":1`, `"action":"tenant.add"`} {
+		if !strings.Contains(string(out), said) {
+			t.Errorf("nothing was answered with %s:\n%s", said, out)
+		}
+	}
+}
+
+// schemathesis makes requests out of the OpenAPI document, right ones and wrong
+// ones, and holds every answer against it. It runs with all its checks over
+// SQLite; e2e/schemathesis says what is left out and why.
+func TestAdminAPIKeepsToItsDocument(t *testing.T) {
+	door, api := adminAPI(t)
 	// Something to find, to change and to take away.
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, api+"/v1/tenants/acme", strings.NewReader(`{"sites":{"atlas":"http://portal.acme.test"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+adminAPIToken)
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
@@ -48,7 +86,7 @@ admin: {listen: "127.0.0.1:%d", token: %s, rate: 100000}
 	run := exec.CommandContext(t.Context(), filepath.Join(lab.CacheDir(), "schemathesis", "bin", "schemathesis"),
 		"--no-color", "--config-file", filepath.Join(lab.Root(), "e2e", "schemathesis", "schemathesis.toml"),
 		"run", api+"/v1/openapi.json", "--checks", "all", "--max-examples", "40", "--seed", "9457")
-	run.Env = append(run.Environ(), "ONEDOOR_TOKEN="+token)
+	run.Env = append(run.Environ(), "ONEDOOR_TOKEN="+adminAPIToken)
 	run.Dir = t.TempDir()
 	out, err := run.CombinedOutput()
 	t.Logf("%s", out)

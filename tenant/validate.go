@@ -141,7 +141,7 @@ func checkOrigin(origin string, env Environment) (message, hint string) {
 	}
 	env.Native = false // a site is on the web, whatever its app is
 	if _, err := ParseTemplate(origin, env); err != nil {
-		return err.Error(), "an origin as browsers write it"
+		return err.Error(), "write it as browsers do, https://portal.acme.example"
 	}
 	return "", ""
 }

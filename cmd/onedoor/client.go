@@ -52,6 +52,7 @@ type clientSet struct {
 
 type clientRemove struct {
 	configFlag
+	JSON      bool     `name:"json" help:"Print which were removed, as JSON."`
 	ClientIDs []string `arg:"" help:"Which."`
 }
 
@@ -189,12 +190,8 @@ func (c *clientSet) Run(t *terminal) error {
 // Run removes clients, up to the first that is not there.
 func (c *clientRemove) Run(t *terminal) error {
 	return c.embedded(t, func(_ *config.Config, db *store.DB) error {
-		for _, id := range c.ClientIDs {
-			if err := provider.RemoveClient(t.ctx, db, id); err != nil {
-				return explainAccount(err, "client")
-			}
-			fmt.Fprintf(t.out, "removed %s\n", plain(id))
-		}
-		return nil
+		return t.eachRemoved(c.JSON, c.ClientIDs, func(id string) error {
+			return explainAccount(provider.RemoveClient(t.ctx, db, id), "client")
+		})
 	})
 }

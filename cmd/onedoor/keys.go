@@ -40,7 +40,8 @@ type keyRotate struct {
 
 type keyRevoke struct {
 	registryFlags
-	IDs []int `arg:"" name:"id" help:"Which, by their numbers."`
+	JSON bool  `name:"json" help:"Print which there are now, as JSON."`
+	IDs  []int `arg:"" name:"id" help:"Which, by their numbers."`
 }
 
 type keyGenerate struct{}
@@ -130,11 +131,15 @@ func (k *keyRevoke) Run(t *terminal) error {
 				return found(fmt.Errorf("there is no key %d", id), "onedoor key list shows which there are")
 			case err != nil:
 				return t.refusal(err)
+			case k.JSON:
 			case done.Made != nil:
 				fmt.Fprintf(t.out, "revoked %d; made %d in its place\n", id, *done.Made)
 			default:
 				fmt.Fprintf(t.out, "revoked %d\n", id)
 			}
+		}
+		if k.JSON {
+			return printKeys(t, r, true)
 		}
 		return nil
 	})

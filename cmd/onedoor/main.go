@@ -85,13 +85,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return t.report(kctx.Run())
 }
 
-// helpFirst makes "onedoor" and "onedoor help COMMAND" what people mean by them.
+// helpFirst makes "onedoor", "onedoor help COMMAND" and "onedoor --version" what
+// people mean by them.
 func helpFirst(args []string) []string {
 	switch {
 	case len(args) == 0:
 		return []string{"--help"}
 	case args[0] == "help":
 		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
 	}
 	return args
 }

@@ -72,6 +72,7 @@ type tenantCheck struct {
 
 type tenantRemove struct {
 	registryFlags
+	JSON   bool     `name:"json" help:"Print which were removed, as JSON."`
 	Labels []string `arg:"" name:"label" help:"Which."`
 }
 
@@ -90,6 +91,9 @@ func (c *tenantList) Run(t *terminal) error {
 			return t.json(list)
 		case len(list) == 0 && c.Prefix+c.Status == "":
 			fmt.Fprintln(t.out, "There are no tenants. Add one: onedoor tenant add acme")
+			return nil
+		case len(list) == 0:
+			fmt.Fprintln(t.out, "No tenant is like that.")
 			return nil
 		}
 		rows := [][]string{{"LABEL", "STATUS", "ISSUER", "SINCE", "OWN SITES"}}
@@ -334,13 +338,9 @@ func (c *tenantSet) Run(t *terminal) error {
 // Run removes tenants, up to the first that is not there.
 func (c *tenantRemove) Run(t *terminal) error {
 	return c.registry(t, func(r *registrar) error {
-		for _, label := range c.Labels {
-			if err := r.call(t.ctx, http.MethodDelete, pathOf("tenants", label), nil, nil, nil); err != nil {
-				return t.refusal(err)
-			}
-			fmt.Fprintf(t.out, "removed %s\n", plain(label))
-		}
-		return nil
+		return t.eachRemoved(c.JSON, c.Labels, func(label string) error {
+			return t.refusal(r.call(t.ctx, http.MethodDelete, pathOf("tenants", label), nil, nil, nil))
+		})
 	})
 }
 

@@ -21,7 +21,7 @@ type tenantImport struct {
 	DryRun   bool   `env:"-" help:"Say what would happen and what is wrong, and change nothing."`
 	FromLine int    `env:"-" placeholder:"N" help:"Leave out what stands before line N: to go on with an import that was interrupted."`
 	Batch    int    `env:"-" default:"1000" help:"How many rows are kept together or not at all (${default}, the most)."`
-	JSON     bool   `name:"json" help:"Print the result as JSON."`
+	JSON     bool   `name:"json" help:"Print the result as JSON, with every mistake in it."`
 	File     string `arg:"" help:"The file; - for standard input."`
 }
 
@@ -42,10 +42,8 @@ type importing struct {
 	t        *terminal
 	to       *registrar
 	rows     rowReader
-	read     *counting
 	progress *pacing
 	result   importResult
-	refused  []lineRange // of batches that were not kept
 }
 
 // importResult is what --json prints.
@@ -59,20 +57,19 @@ type importResult struct {
 	DryRun    bool   `json:"dry_run,omitempty"`
 	NextLine  int    `json:"next_line,omitempty"` // where an interrupted import goes on
 	Error     string `json:"error,omitempty"`
+
+	Mistakes []rowMistake `json:"mistakes"`       // each of a row; of a row there may be several
+	Refused  []lineRange  `json:"lines_not_kept"` // of batches
 }
 
-type lineRange struct{ from, to int }
-
-// counting counts what is read.
-type counting struct {
-	io.Reader
-	n int64
+type rowMistake struct {
+	Line  int    `json:"line"`
+	Error string `json:"error"`
 }
 
-func (c *counting) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n += int64(n)
-	return n, err
+type lineRange struct {
+	From int `json:"from"`
+	To   int `json:"to"`
 }
 
 // Run imports. What is wrong is told row by row; a batch with a wrong row is not
@@ -98,9 +95,9 @@ func (c *tenantImport) Run(t *terminal) error {
 		in = f
 	}
 	return c.registry(t, func(r *registrar) error {
-		run := &importing{tenantImport: c, t: t, to: r, read: &counting{Reader: in}}
-		run.result.DryRun = c.DryRun
-		if run.rows, err = newRowReader(format, run.read); err != nil {
+		run := &importing{tenantImport: c, t: t, to: r}
+		run.result = importResult{DryRun: c.DryRun, Mistakes: []rowMistake{}, Refused: []lineRange{}}
+		if run.rows, err = newRowReader(format, in); err != nil {
 			return found(fmt.Errorf("%s: %w", c.File, err), "")
 		}
 		what := "importing"
@@ -146,7 +143,7 @@ func (i *importing) all() error {
 				i.result.NextLine = b.first()
 				return err
 			}
-			i.progress.at(i.result.Rows, i.read.n)
+			i.progress.at(i.result.Rows, i.rows.octets())
 		}
 		if end {
 			return nil
@@ -207,7 +204,7 @@ func (i *importing) keep(b *rowBatch) error {
 	if wrong > 0 {
 		i.result.Wrong += wrong
 		i.result.NotKept += b.rows()
-		i.refused = append(i.refused, lineRange{b.first(), b.last})
+		i.result.Refused = append(i.result.Refused, lineRange{b.first(), b.last})
 	}
 	return nil
 }
@@ -231,6 +228,10 @@ func (i *importing) tellAll(b *rowBatch, no *refused) int {
 }
 
 func (i *importing) tell(line int, what string) {
+	if i.JSON {
+		i.result.Mistakes = append(i.result.Mistakes, rowMistake{line, what})
+		return
+	}
 	i.progress.clear()
 	i.t.complain(fmt.Sprintf("%s:%d: %s", i.File, line, plain(what)), "")
 }
@@ -319,12 +320,12 @@ func (i *importing) summary() {
 	}
 	fmt.Fprintf(i.t.out, "%s rows are wrong. Batches are kept whole or not at all; not kept, %s rows:\n", grouped(r.Wrong), grouped(r.NotKept))
 	const most = 20
-	for n, lines := range i.refused {
+	for n, lines := range r.Refused {
 		if n == most {
-			fmt.Fprintf(i.t.out, "  and %d batches more\n", len(i.refused)-most)
+			fmt.Fprintf(i.t.out, "  and %d batches more\n", len(r.Refused)-most)
 			break
 		}
-		fmt.Fprintf(i.t.out, "  lines %d to %d\n", lines.from, lines.to)
+		fmt.Fprintf(i.t.out, "  lines %d to %d\n", lines.From, lines.To)
 	}
 	fmt.Fprintln(i.t.out, "Mend them and import the file again: what is there already stays as it is.")
 }

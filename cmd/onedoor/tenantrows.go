@@ -49,6 +49,7 @@ type fileRow struct {
 // what follows; errors of one row are in the row.
 type rowReader interface {
 	next() (fileRow, error)
+	octets() int64 // of the file, up to the last row
 }
 
 func newRowReader(format string, r io.Reader) (rowReader, error) {
@@ -64,14 +65,18 @@ func newRowReader(format string, r io.Reader) (rowReader, error) {
 
 // lineReader reads JSON lines. Whether they are JSON, the API says.
 type lineReader struct {
-	in *bufio.Reader
-	n  int
+	in   *bufio.Reader
+	n    int
+	read int64
 }
+
+func (l *lineReader) octets() int64 { return l.read }
 
 func (l *lineReader) next() (fileRow, error) {
 	for {
 		line, err := l.in.ReadSlice('\n')
 		l.n++
+		l.read += int64(len(line))
 		if errors.Is(err, bufio.ErrBufferFull) || len(line) > maxLine {
 			return fileRow{}, fmt.Errorf("line %d is longer than %d octets", l.n, maxLine)
 		}
@@ -92,6 +97,8 @@ type csvReader struct {
 	in      *csv.Reader
 	columns []string
 }
+
+func (c *csvReader) octets() int64 { return c.in.InputOffset() }
 
 func newCSVReader(in *bufio.Reader) (*csvReader, error) {
 	c := &csvReader{in: csv.NewReader(in)}

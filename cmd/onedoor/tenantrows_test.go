@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,5 +37,31 @@ func TestAnExportThatCannotTakeItsPlaceSaysWhyAndLeavesNothing(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("%v %v", left, err)
+	}
+}
+
+// Of a file that is read ahead a progress bar would tell what is in memory, not
+// what is done.
+func TestAFileIsReadUpToTheRow(t *testing.T) {
+	for format, parts := range map[string][]string{
+		"csv":   {"label,notes\nacme,\"two\nlines\"\n", "globex,\r\n", "initech,x\n"},
+		"jsonl": {`{"label":"acme"}` + "\n", "\n" + `{"label":"globex"}` + "\r\n", `{"label":"initech"}`},
+	} {
+		rows, err := newRowReader(format, strings.NewReader(strings.Join(parts, "")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := int64(0)
+		for i, part := range parts {
+			if row, err := rows.next(); err != nil || row.err != nil {
+				t.Fatalf("%s, row %d: %v %v", format, i+1, err, row.err)
+			}
+			if want += int64(len(part)); rows.octets() != want {
+				t.Errorf("%s: %d octets up to row %d, want %d", format, rows.octets(), i+1, want)
+			}
+		}
+		if _, err := rows.next(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v at the end", format, err)
+		}
 	}
 }

@@ -72,7 +72,11 @@ func usage(err error) error {
 			help += " " + strings.TrimPrefix(node.FullPath(), "onedoor ")
 		}
 	}
-	return &failure{code: 2, message: err.Error(), hint: "try: " + help, cause: err}
+	hint := "try: " + help
+	if strings.Contains(err.Error(), `unknown unit "d"`) {
+		hint = "write days as hours: 720h is thirty days"
+	}
+	return &failure{code: 2, message: err.Error(), hint: hint, cause: err}
 }
 
 // report prints an error on stderr, and gives the exit code.
@@ -126,6 +130,26 @@ func (t *terminal) title(text string) string {
 // json prints a value for programs.
 func (t *terminal) json(v any) error {
 	return t.encode(v, "  ")
+}
+
+// eachRemoved removes what has these names, up to the first that cannot be, and
+// tells which are gone.
+func (t *terminal) eachRemoved(asJSON bool, names []string, remove func(name string) error) (err error) {
+	gone := []string{}
+	for _, name := range names {
+		if err = remove(name); err != nil {
+			break
+		}
+		if gone = append(gone, name); !asJSON {
+			fmt.Fprintf(t.out, "removed %s\n", plain(name))
+		}
+	}
+	if asJSON {
+		if err := t.json(gone); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // line prints a value for programs, on one line.

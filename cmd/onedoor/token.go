@@ -31,6 +31,7 @@ type tokenAdd struct {
 
 type tokenRemove struct {
 	registryFlags
+	JSON  bool     `name:"json" help:"Print which were removed, as JSON."`
 	Names []string `arg:"" name:"name" help:"Which, by their names."`
 }
 
@@ -98,15 +99,11 @@ func (c *tokenRemove) Run(t *terminal) error {
 		for _, x := range list {
 			ids[x.Name] = x.ID
 		}
-		for _, name := range c.Names {
+		return t.eachRemoved(c.JSON, c.Names, func(name string) error {
 			if ids[name] == "" {
 				return found(fmt.Errorf("there is no token %q", name), "onedoor token list shows which there are")
 			}
-			if err := r.call(t.ctx, http.MethodDelete, pathOf("tokens", ids[name]), nil, nil, nil); err != nil {
-				return t.refusal(err)
-			}
-			fmt.Fprintf(t.out, "removed %s\n", plain(name))
-		}
-		return nil
+			return t.refusal(r.call(t.ctx, http.MethodDelete, pathOf("tokens", ids[name]), nil, nil, nil))
+		})
 	})
 }

@@ -54,6 +54,7 @@ type userPasswd struct {
 
 type userRemove struct {
 	configFlag
+	JSON      bool     `name:"json" help:"Print which were removed, as JSON."`
 	Usernames []string `arg:"" help:"Who."`
 }
 
@@ -194,13 +195,9 @@ func (u *userPasswd) Run(t *terminal) error {
 // Run removes people, up to the first who is not there.
 func (u *userRemove) Run(t *terminal) error {
 	return u.embedded(t, func(_ *config.Config, db *store.DB) error {
-		for _, name := range u.Usernames {
-			if err := provider.RemoveUser(t.ctx, db, name); err != nil {
-				return explainAccount(err, "user")
-			}
-			fmt.Fprintf(t.out, "removed %s\n", plain(name))
-		}
-		return nil
+		return t.eachRemoved(u.JSON, u.Usernames, func(name string) error {
+			return explainAccount(provider.RemoveUser(t.ctx, db, name), "user")
+		})
 	})
 }
 
