@@ -60,18 +60,15 @@ var traces = []string{"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-Tracei
 // the rest octet for octet. With it the provider's session would go to every
 // tenant below that domain (RFC 6265 §8.6; THREATS T-59).
 func withoutDomain(cookie string) string {
-	if !strings.Contains(strings.ToLower(cookie), "domain") {
+	parts := strings.Split(cookie, ";")
+	kept := slices.DeleteFunc(parts[1:], func(attribute string) bool {
+		name, _, _ := strings.Cut(attribute, "=")
+		return strings.EqualFold(strings.TrimSpace(name), "Domain")
+	})
+	if len(kept) == len(parts)-1 {
 		return cookie
 	}
-	parts := strings.Split(cookie, ";")
-	kept := parts[:1]
-	for _, attribute := range parts[1:] {
-		name, _, _ := strings.Cut(attribute, "=")
-		if !strings.EqualFold(strings.TrimSpace(name), "Domain") {
-			kept = append(kept, attribute)
-		}
-	}
-	return strings.Join(kept, ";")
+	return strings.Join(parts[:1+len(kept)], ";")
 }
 
 // sessionCookies are those in which providers keep a login. A tenant's site can
