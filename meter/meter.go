@@ -53,7 +53,6 @@ type Meter struct {
 	providers *prometheus.HistogramVec // by route
 	answers   *prometheus.CounterVec   // by route, status
 	errors    *prometheus.CounterVec   // by leg, error
-	legs      *prometheus.CounterVec   // by leg, outcome
 	refusals  *prometheus.CounterVec   // by rule
 	seals     *prometheus.CounterVec   // by leg, reason
 	reloads   *prometheus.CounterVec   // by outcome
@@ -62,6 +61,7 @@ type Meter struct {
 
 	routes map[string]*route
 	other  *route
+	legs   map[ended]prometheus.Counter
 
 	mu    sync.Mutex
 	rules map[string]bool
@@ -73,6 +73,12 @@ type route struct {
 	answers  [classes]prometheus.Counter
 	duration prometheus.Observer
 	provider prometheus.Observer
+}
+
+// ended is how a part of a login ended.
+type ended struct {
+	leg     gateway.Leg
+	outcome gateway.Outcome
 }
 
 // classes are the statuses by their first digit; 0 is where no answer came.
@@ -97,7 +103,6 @@ func New(o Options) *Meter {
 	m.providers = m.histogram("provider_duration_seconds", "Time that the provider took to begin its answer.", "route")
 	m.answers = m.counter("provider_answers_total", "Answers of the provider, by the class of the status; none where it did not answer.", "route", "status")
 	m.errors = m.counter("provider_errors_total", "Errors that the provider answered, by the leg of the login and the OAuth error code.", "leg", "error")
-	m.legs = m.counter("login_legs_total", "Parts of logins and logouts, by how they ended.", "leg", "outcome")
 	m.refusals = m.counter("refusals_total", "Requests that the door refused, by the rule.", "rule")
 	m.seals = m.counter("seal_failures_total", "Sealed values that did not open, by the leg of the login.", "leg", "reason")
 	m.reloads = m.counter("configuration_reloads_total", "Times that the configuration was read again.", "outcome")
@@ -159,9 +164,11 @@ func (m *Meter) prepare() {
 		m.routes[name] = m.route(name)
 	}
 	m.other = m.route("other")
+	legs := m.counter("login_legs_total", "Parts of logins and logouts, by how they ended.", "leg", "outcome")
+	m.legs = map[ended]prometheus.Counter{}
 	for _, leg := range gateway.Legs {
 		for _, outcome := range gateway.Outcomes {
-			m.legs.WithLabelValues(string(leg), string(outcome))
+			m.legs[ended{leg, outcome}] = legs.WithLabelValues(string(leg), string(outcome))
 		}
 	}
 	for _, outcome := range []string{"ok", "refused"} {
@@ -198,8 +205,8 @@ func (m *Meter) Observe(e *gateway.Event) {
 		r.answers[class(e.ProviderStatus)].Inc()
 		r.provider.Observe(e.Provider.Seconds())
 	}
-	if e.Leg != "" {
-		m.legs.WithLabelValues(string(e.Leg), string(e.Outcome())).Inc()
+	if c := m.legs[ended{e.Leg, e.Outcome()}]; c != nil { // nil for a request that is no part of a login
+		c.Inc()
 	}
 	if e.ProviderError != "" {
 		m.errors.WithLabelValues(string(e.Leg), e.ProviderError).Inc()
