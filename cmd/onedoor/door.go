@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,6 +187,11 @@ func (d *door) run(ctx context.Context) error {
 		group.Go(func() error { return task(answering) })
 	}
 	d.awaitTenants(failed)
+	group.Go(func() error {
+		d.tenants.Await(failed)
+		debug.FreeOSMemory() // what the start left: with so much room the collector would not come for it
+		return nil
+	})
 	for _, s := range d.servers {
 		group.Go(func() error {
 			err := s.serve()
