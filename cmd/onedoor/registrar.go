@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -108,21 +109,16 @@ func (f registryFlags) remote() (*registrar, error) {
 	return r, nil
 }
 
-// request is one, with its body as it is.
+// request is one, with its query behind the path and its body as it is.
 type request struct {
 	method, path string
-	query        url.Values
 	header       map[string]string
 	body         []byte
 }
 
 // send sends a request, and returns the answer or the problem that it is.
 func (r *registrar) send(ctx context.Context, q request) (*http.Response, error) {
-	target := r.base + q.path
-	if len(q.query) > 0 {
-		target += "?" + q.query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, q.method, target, bytes.NewReader(q.body))
+	req, err := http.NewRequestWithContext(ctx, q.method, r.base+q.path, bytes.NewReader(q.body))
 	if err != nil {
 		return nil, couldNotLook(err, "")
 	}
@@ -173,12 +169,7 @@ func (r *registrar) call(ctx context.Context, method, path string, header map[st
 		}
 		q.header["Content-Type"] = "application/json"
 	}
-	for name, value := range header {
-		q.header[name] = value
-	}
-	path, query, _ := strings.Cut(path, "?")
-	q.path = path
-	q.query, _ = url.ParseQuery(query)
+	maps.Copy(q.header, header)
 	resp, err := r.send(ctx, q)
 	if err != nil {
 		return err

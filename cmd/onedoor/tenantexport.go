@@ -40,7 +40,7 @@ func (c *tenantExport) Run(t *terminal) error {
 				query.Set(name, value)
 			}
 		}
-		resp, err := r.send(t.ctx, request{method: http.MethodGet, path: "/v1/tenants:export", query: query})
+		resp, err := r.send(t.ctx, request{method: http.MethodGet, path: "/v1/tenants:export?" + query.Encode()})
 		if err != nil {
 			return t.refusal(err)
 		}

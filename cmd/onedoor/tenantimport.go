@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -241,7 +240,7 @@ func (i *importing) tell(line int, what string) {
 func (i *importing) send(b *rowBatch, dry bool) (admin.Imported, error) {
 	q := request{method: http.MethodPost, path: "/v1/tenants:import", header: map[string]string{"Content-Type": "application/x-ndjson"}, body: b.body.Bytes()}
 	if dry {
-		q.query = url.Values{"dry_run": {"true"}}
+		q.path += "?dry_run=true"
 	}
 	wait := firstWait
 	for try := 1; ; try++ {
