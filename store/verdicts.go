@@ -73,8 +73,7 @@ func (db *DB) Verdicts(ctx context.Context, q VerdictQuery) (list []Verdict, err
 // PruneVerdicts removes those that were last seen before that time: nobody looks
 // at these tenants any more.
 func (db *DB) PruneVerdicts(ctx context.Context, before int64) error {
-	_, err := db.write.ExecContext(ctx, `DELETE FROM verdicts WHERE at < $1`, before)
-	return err
+	return db.pruneBy(ctx, `DELETE FROM verdicts WHERE (tenant, app) IN (SELECT tenant, app FROM verdicts WHERE at < $1 ORDER BY at LIMIT $2)`, before, pruneAtOnce)
 }
 
 // VerifyRound is how far the verification of all tenants has come.
