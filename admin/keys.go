@@ -72,7 +72,7 @@ func aboutKeys(err error) error {
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, "no_such_key", "There is no key of that number.", "GET /v1/keys lists those that there are")
 	case errors.Is(err, store.ErrTooMany):
-		return problem(http.StatusConflict, "too_many", "All 256 numbers were used within two days.", "wait: a number is used again two days after its key has gone")
+		return problem(http.StatusConflict, "too_many", "All 256 numbers of keys were used within two days.", "a number is free again two days after its key has gone; keys can still be revoked, but for the only one")
 	case errors.Is(err, seal.ErrOtherKey):
 		return problem(http.StatusInternalServerError, "key_unreadable", sentence(err), "give that key too, behind the one that is to be used from now on: encryption_key")
 	case errors.Is(err, seal.ErrDamaged):

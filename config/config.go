@@ -306,7 +306,7 @@ type Seal struct {
 	CodeTTL time.Duration `yaml:"code_ttl" default:"2m" min:"10s" max:"10m"`
 
 	// RotateEvery is how old the newest key may grow before one of the doors
-	// makes another. 0s leaves it to `onedoor key rotate`.
+	// makes another. 0s leaves it to `onedoor key rotate`; the least is 15m.
 	RotateEvery time.Duration `yaml:"rotate_every" default:"720h" min:"0s" max:"8760h"`
 }
 

@@ -70,6 +70,7 @@ func TestEachMistakeHasItsPlaceAndItsCure(t *testing.T) {
 		{"no value", small + "database:\n", "database: has no value", ""},
 		{"a duration without a unit", small + "seal: {login_ttl: 60}\n", `"60" is not a duration`, "30s"},
 		{"a duration out of bounds", small + "seal: {code_ttl: 1h}\n", "1h is out of bounds", "from 10s to 10m"},
+		{"a rotation every minute", small + "seal: {rotate_every: 1m}\n", "4:22: seal.rotate_every: 1m0s is too often", "15m or more"},
 		{"a share of logins that is none", small + "tracing: {sample: 2}\n", `"2" is not a number in bounds`, "from 0 to 1"},
 		{"a share that is not a number", small + "tracing: {sample: .nan}\n", "is not a number in bounds", "from 0 to 1"},
 		{"a collector without a scheme", small + "tracing: {endpoint: \"otel:4318\"}\n", "is not an http or https address", "4318"},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"onedoor/seal"
 	"onedoor/store"
@@ -225,6 +226,10 @@ func (d *decoder) read(path, name string) ([]byte, error) {
 	return data, err
 }
 
+// leastRotation is how often keys may be rotated: 192 of their 256 numbers are
+// used within the two days for which each rests.
+const leastRotation = 15 * time.Minute
+
 // operations are the keys of those who run the door: files, secrets, admin.
 func (d *decoder) operations(c *Config) {
 	d.secret("database", &c.Database, "database_file", &c.DatabaseFile)
@@ -242,6 +247,9 @@ func (d *decoder) operations(c *Config) {
 	}
 	d.encryption(c)
 	d.admin(c)
+	if every := c.Seal.RotateEvery; every > 0 && every < leastRotation && !d.said["seal.rotate_every"] {
+		d.wrong("seal.rotate_every", fmt.Sprintf("%s is too often: a key has one of 256 numbers, which rests for two days when it has gone", every), "15m or more, or 0s for onedoor key rotate alone")
+	}
 	if c.Domains.Resolver != "" && !d.said["domains.resolver"] {
 		if host, _, _ := net.SplitHostPort(c.Domains.Resolver); host == "" {
 			d.wrong("domains.resolver", fmt.Sprintf("%q is not the address of a resolver", c.Domains.Resolver), "write host:port, as 127.0.0.1:53")

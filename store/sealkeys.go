@@ -131,7 +131,8 @@ func (db *DB) RemoveSealKey(ctx context.Context, who Actor, id byte) error {
 
 // RevokeSealKey is RemoveSealKey for any key. Where it is the newest, another is
 // made first, and returned: an older one should not begin to seal again, and
-// somebody has to.
+// somebody has to. Where no number is left for another, the older one does all
+// the same: a key that somebody may have read must be one that can be revoked.
 func (db *DB) RevokeSealKey(ctx context.Context, who Actor, id byte) (next *SealKey, err error) {
 	err = db.change(ctx, who, func(ctx context.Context, c *change) error {
 		keys, err := db.sealKeys(ctx, c)
@@ -139,11 +140,12 @@ func (db *DB) RevokeSealKey(ctx context.Context, who Actor, id byte) (next *Seal
 			return err
 		}
 		if len(keys) > 0 && keys[0].ID == id {
-			made, err := db.nextSealKey(ctx, c, keys)
-			if err != nil {
+			switch made, err := db.nextSealKey(ctx, c, keys); {
+			case err == nil:
+				next = &made
+			case len(keys) == 1 || !errors.Is(err, ErrTooMany):
 				return err
 			}
-			next = &made
 		}
 		return c.removeSealKey(ctx, keys, id)
 	})

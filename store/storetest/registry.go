@@ -256,18 +256,29 @@ func keyNumbers(t *testing.T, a *store.DB, forward func(time.Duration)) {
 	keys, err := a.SealKeys(ctx)
 	must(t, err)
 	last, seen := keys[0], map[byte]bool{keys[0].ID: true}
-	for range 255 {
+	for left := 254; left >= 0; left-- {
 		next, err := a.AddSealKey(ctx, anna)
 		must(t, err)
 		if seen[next.ID] {
 			t.Fatalf("number %d twice within a moment", next.ID)
 		}
 		seen[next.ID] = true
-		must(t, a.RemoveSealKey(ctx, anna, last.ID))
-		last = next
+		if left > 0 {
+			must(t, a.RemoveSealKey(ctx, anna, last.ID))
+			last = next
+		}
 	}
 	_, err = a.AddSealKey(ctx, anna)
 	is(t, err, store.ErrTooMany)
+	// The newest can be revoked all the same, as long as there is another.
+	made, err := a.RevokeSealKey(ctx, anna, last.ID+1)
+	must(t, err)
+	if made != nil {
+		t.Errorf("key %d was made where no number was left", made.ID)
+	}
+	keys, err = a.SealKeys(ctx)
+	must(t, err)
+	same(t, keys, []store.SealKey{last})
 	_, err = a.RevokeSealKey(ctx, anna, last.ID)
 	is(t, err, store.ErrTooMany)
 	forward(47 * time.Hour)
