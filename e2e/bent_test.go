@@ -66,6 +66,7 @@ func (p *bent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := p.now
 	p.mu.Unlock()
 	_, path, _ := strings.Cut(r.URL.Path, "/realms/atlas")
+	path = strings.TrimPrefix(path, "/protocol/openid-connect") // Keycloak's own libraries know where it has what
 	switch path {
 	case "/.well-known/openid-configuration":
 		if m.discovery != nil {
@@ -87,7 +88,7 @@ func (p *bent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		p.tokens(w, r, m)
-	case "/keys":
+	case "/keys", "/certs":
 		reply(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.keys.published.Public(), KeyID: "one", Algorithm: "RS256", Use: "sig"}}})
 	case "/userinfo":
 		reply(w, map[string]any{"sub": "1", "name": "Ada Lovelace", "email": "ada@example.com", "groups": []string{}})
@@ -125,7 +126,7 @@ func (p *bent) tokens(w http.ResponseWriter, r *http.Request, m mistake) {
 	p.mu.Unlock()
 	claims := map[string]any{
 		"iss": p.issuer, "aud": clientID, "sub": "1", "name": "Ada Lovelace", "email": "ada@example.com",
-		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(), "typ": "ID",
 	}
 	if nonce != "" {
 		claims["nonce"] = nonce

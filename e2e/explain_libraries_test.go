@@ -35,6 +35,7 @@ func provokeLibraries(t *testing.T, provoked *provocations) {
 	}{
 		{"Java", java, javaLogins},
 		{"Python", pythonPrograms, pythonLogins},
+		{"Node.js", nodePrograms, nodeLogins},
 	} {
 		all.Go(func() {
 			t.Run(language.name, func(t *testing.T) { w.logIn(t, language.command(t, w), language.logins) })
@@ -184,6 +185,56 @@ var pythonLogins = []libraryLogin{
 	{"not-found", "httpx", mistakenOrigin + "/missing/realms/atlas" + wellKnown},
 	{"endpoint-status", "mozilla", "token-missing"},
 	{"unknown-ca", "httpx", "https://private.test:9443"},
+}
+
+// nodePrograms are libraries for Node.js and for browsers that examples/ has not.
+func nodePrograms(t *testing.T, w *workshop) *exec.Cmd {
+	return w.app.Command("node", filepath.Join(lab.Library(t, "node"), "login.mjs"))
+}
+
+var nodeLogins = []libraryLogin{
+	{"token-issuer", "jsonwebtoken", "token-issuer"},
+	{"audience", "jsonwebtoken", "audience"},
+	{"time", "jsonwebtoken", "expired"},
+	{"time", "jsonwebtoken", "early"},
+	{"keys-other", "jsonwebtoken", "signature"},
+	{"algorithm", "jsonwebtoken", "algorithm"},
+	{"token-issuer", "jose", "token-issuer"},
+	{"audience", "jose", "audience"},
+	{"time", "jose", "expired"},
+	{"time", "jose", "early"},
+	{"keys-other", "jose", "key"},
+	{"keys-other", "jose", "signature"},
+	{"keys-unreachable", "jose", "keys-missing"},
+	{"token-issuer", "keycloak-connect", "token-issuer"},
+	{"audience", "keycloak-connect", "audience"},
+	{"time", "keycloak-connect", "expired"},
+	{"keys-other", "keycloak-connect", "key"},
+	{"keys-other", "keycloak-connect", "signature"},
+	{"keycloak-connect", "keycloak-connect-code", "grant"},
+	{"time", "keycloak-connect-code", "none"},
+	{"lost-login", "forgetful-oidc-client-ts", "none"},
+	{"lost-login", "oidc-client-ts", "state"},
+	{"state-differs", "oidc-client-ts", "stateless"},
+	{"nonce", "oidc-client-ts", "nonce"},
+	{"access-denied", "oidc-client-ts", "denied"},
+	{"client-secret", "oidc-client-ts", "client"},
+	{"not-json", "oidc-client-ts", "missing"},
+	{"not-json", "oidc-client-ts", "page"},
+	{"not-json", "oidc-client-ts", "token-page"},
+	{"lost-login", "forgetful-passport", "none"},
+	{"lost-login", "forgetful-better-auth", "none"},
+	{"lost-login", "better-auth", "state"},
+	{"state-differs", "better-auth", "stateless"},
+	{"client-secret", "better-auth", "client"},
+	{"better-auth", "better-auth", "token-issuer"},
+	{"discovery-failed", "better-auth", "missing"},
+	{"response-issuer", "better-auth", "issuer"},
+	{"access-denied", "better-auth", "denied"},
+	{"redirect-uri", "provider", "none"},
+	{"redirect-uri-token", "provider-token", "://redirect"},
+	{"client-secret", "provider-token", "://secret"},
+	{"code-gone", "provider-token", "://code"},
 }
 
 var javaLogins = []libraryLogin{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,8 @@ func (p *provocations) first(text string) string {
 	return report.Answers[0].ID
 }
 
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 // note keeps which messages stand in a text.
 func (p *provocations) note(text string) {
 	p.mu.Lock()
@@ -116,6 +119,7 @@ func (p *provocations) note(text string) {
 	if plain, err := url.QueryUnescape(text); err == nil { // addresses
 		text += "\n" + plain
 	}
+	text = colours.ReplaceAllString(text, "")
 	for line := range strings.Lines(html.UnescapeString(strings.NewReplacer("’", "'", `\"`, `"`).Replace(text))) {
 		for _, m := range p.messages {
 			if !p.printed[m.Literal] && holds(line, strings.Split(m.Literal, "…")) {

@@ -21,7 +21,7 @@ var redirects = []entry{
 			{by: "fosite: Hydra, Authelia", text: "The 'redirect_uri' parameter does not match any of the OAuth 2.0 Client's pre-registered redirect urls.", seen: Source},
 			{by: "Dex", text: `Unregistered redirect_uri ("{redirect_uri}").`, seen: Source},
 			{by: "Zitadel", text: "The requested redirect_uri is missing in the client configuration.", seen: Source},
-			{by: "oidc-provider: Logto", text: "redirect_uri did not match any of the client's registered redirect_uris", seen: Source},
+			{by: panva, text: "redirect_uri did not match any of the client's registered redirect_uris", seen: Live},
 			{by: "Pocket ID", text: "invalid callback URL, it might be necessary for an admin to fix this", seen: Thread},
 			{by: "oauthlib: Django OAuth Toolkit", text: "Mismatching redirect URI.", seen: Live},
 			{by: "Google", text: "Error 400: redirect_uri_mismatch", seen: Documentation},
@@ -66,7 +66,7 @@ var redirects = []entry{
 		id: "redirect-uri-token", title: "the token request names another redirect URI than the login did",
 		says: []says{
 			{by: "Keycloak's token endpoint", text: "Incorrect redirect_uri", seen: Live},
-			{by: "oidc-provider: Logto", text: "authorization code redirect_uri mismatch", seen: Source},
+			{by: panva + ", its events", text: "authorization code redirect_uri mismatch", seen: Live},
 			{by: "fosite: Hydra, Authelia", text: `The "redirect_uri" from this request does not match the one from the authorize request.`, seen: Source},
 			{by: "Dex", text: "redirect_uri did not match URI from initial request.", seen: Source},
 		},
@@ -92,7 +92,7 @@ var redirects = []entry{
 		id: "logout-uri", title: "the provider does not know the address after the logout",
 		says: []says{
 			{by: "Keycloak's page", text: "Invalid redirect uri", seen: Live},
-			{by: "oidc-provider", text: "post_logout_redirect_uri not registered", seen: Source},
+			{by: panva, text: "post_logout_redirect_uri not registered", seen: Live},
 		},
 		means: "The logout request's post_logout_redirect_uri is none of the client's.",
 		causes: []cause{{
@@ -111,6 +111,7 @@ var redirects = []entry{
 			{by: "Keycloak's log", text: "error=client_not_found", seen: Source},
 			{by: "authentik's page", text: "The client identifier (client_id) is missing or invalid.", seen: Thread},
 			{by: "oauthlib: Django OAuth Toolkit", text: "Invalid client_id parameter value.", seen: Live},
+			{by: panva, text: "client is invalid", seen: Live},
 			{by: "Google", text: "Error 401: invalid_client", seen: Documentation},
 			{by: "Entra ID", text: "AADSTS700016", seen: Documentation},
 		},

@@ -152,6 +152,44 @@ var wrappers = []entry{
 		causes: beside,
 	},
 	{
+		id: "better-auth", title: "Better Auth did not take the provider's answer",
+		says: []says{
+			{by: better, text: "id_token failed verification against the discovery JWKS or expected nonce", seen: Live},
+			{by: better, text: "[Better Auth]: Unable to get user info", seen: Live},
+			{by: better + ", in the address", text: "error=unable_to_get_user_info", seen: Live},
+			{by: better, text: "[Better Auth]: Failed to validate authorization code", seen: Live},
+			{by: better + ", in the address", text: "error=invalid_code", seen: Live},
+		},
+		wraps: vague,
+		means: "The token, or the request for it, was refused, and the message does not say by which rule.",
+		causes: []cause{
+			{
+				what:    "With `id_token failed verification`: the token's iss, aud, key or nonce is not what the discovery document of the app's URL says. Mostly the provider has two names.",
+				finding: "token.issuer",
+				checks:  []string{"D3", "D7"},
+				confirm: []string{"the token's iss and aud, decoded on your own machine, beside `issuer` of the document that the app reads"},
+				do:      "The discovery URL of the door: it names one issuer, whoever asks.",
+				without: "Fix the provider's name (Keycloak: --hostname).",
+			},
+			{
+				what:    "With `Failed to validate authorization code`: the token request was refused. The lines under it have the provider's error.",
+				checks:  []string{"D1"},
+				confirm: []string{"the provider's log at that second"},
+				without: "Explain that error.",
+			},
+		},
+	},
+	{
+		id: "keycloak-connect", title: "keycloak-connect could not redeem the code",
+		says: []says{
+			{by: kcConnect, text: "Could not obtain grant code", seen: Live},
+			{by: kcConnect, text: "Grant validation failed. Reason:", seen: Live},
+		},
+		wraps:  vague,
+		means:  "What stands behind the colon is the reason; a bare status is the token endpoint's.",
+		causes: beside,
+	},
+	{
 		id: "grafana", title: "Grafana could not redeem the code",
 		says: []says{
 			{by: "Grafana", text: "login.OAuthLogin(NewTransportWithCode)", seen: Thread},
@@ -183,6 +221,7 @@ var wrappers = []entry{
 		id: "invalid-grant", title: "the token request was refused",
 		says: []says{
 			{by: "every provider", text: "invalid_grant", seen: Live},
+			{by: panva, text: "grant request is invalid", seen: Live},
 			{by: "every provider", text: "unauthorized_client", seen: Live},
 		},
 		wraps: hints,
