@@ -15,12 +15,20 @@ type Actor struct {
 }
 
 // Revision returns how many changes tenants, domains, tokens and sealing keys
-// have seen. It only grows, and it costs one row.
-func (db *DB) Revision(ctx context.Context) (int64, error) {
-	var revision int64
-	err := db.read.QueryRowContext(ctx, `SELECT revision FROM registry WHERE id = 1`).Scan(&revision)
-	return revision, err
+// have seen. It only grows, and it costs one row. A door asks several times a
+// second: preparing the question was a quarter of what an idle one did.
+func (db *DB) Revision(ctx context.Context) (revision int64, err error) {
+	if db.revision == nil {
+		err = db.read.QueryRowContext(ctx, askRevision).Scan(&revision)
+		return revision, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statementBound)
+	defer cancel()
+	err = db.revision.QueryRowContext(ctx).Scan(&revision)
+	return revision, explain(err)
 }
+
+const askRevision = `SELECT revision FROM registry WHERE id = 1`
 
 // TenantCount returns how many tenants there are, without counting them.
 func (db *DB) TenantCount(ctx context.Context) (int64, error) {

@@ -31,6 +31,7 @@ import (
 type DB struct {
 	write, read pool
 	engine      engine
+	revision    *sql.Stmt // see Revision; nil where the driver keeps statements prepared
 
 	now        func() time.Time
 	restFor    int64 // seconds
@@ -91,6 +92,12 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	}
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(db.engine.explain(err), db.Close())
+	}
+	if db.engine.prepare {
+		db.revision, err = db.read.PrepareContext(ctx, askRevision)
+	}
+	if err != nil {
+		return nil, errors.Join(explain(err), db.Close())
 	}
 	return db, nil
 }
