@@ -52,23 +52,23 @@ func TestThirtyWhoComeBackAndNobodyWhoRedeemsIsALineInTheLog(t *testing.T) {
 		t.Errorf("one that just began, or a sound one, counts as lost: %+v", list)
 	}
 	d.watchAll()
-	if n := d.log.count(nobodyRedeems); n != 0 {
+	if n := d.log.Count(nobodyRedeems); n != 0 {
 		t.Error("those who came back a moment ago are missed already")
 	}
 	d.pass(10 * time.Minute)
 	d.watchAll()
 	d.watchAll()
-	if n := d.log.count(nobodyRedeems); n != 1 {
-		t.Errorf("%d lines tell of it, want one:\n%s", n, d.log.b.String())
+	if n := d.log.Count(nobodyRedeems); n != 1 {
+		t.Errorf("%d lines tell of it, want one:\n%s", n, d.log.String())
 	}
 	for _, want := range []string{"app=shop", "tenant=acme", "returned=30", "tried=0", "onedoor trace find --failed --app shop --tenant acme"} {
-		if d.log.count(want) != 1 {
-			t.Errorf("the line has no %s:\n%s", want, d.log.b.String())
+		if d.log.Count(want) != 1 {
+			t.Errorf("the line has no %s:\n%s", want, d.log.String())
 		}
 	}
 	d.pass(2 * time.Hour)
 	d.watchAll()
-	if n := d.log.count(nobodyRedeems); n != 1 {
+	if n := d.log.Count(nobodyRedeems); n != 1 {
 		t.Error("what is long over is told again")
 	}
 }
@@ -84,10 +84,10 @@ func TestAnAppOfWhichNoTenantRedeemsIsOneLine(t *testing.T) {
 	d.settle()
 	d.pass(10 * time.Minute)
 	d.watchAll()
-	if d.log.count(nobodyRedeems) != 1 || d.log.count(`tenant=""`) != 1 || d.log.count("returned=12") != 1 {
-		t.Errorf("the log says\n%s", d.log.b.String())
+	if d.log.Count(nobodyRedeems) != 1 || d.log.Count(`tenant=""`) != 1 || d.log.Count("returned=12") != 1 {
+		t.Errorf("the log says\n%s", d.log.String())
 	}
-	if strings.Contains(d.log.b.String(), "--tenant") {
+	if strings.Contains(d.log.String(), "--tenant") {
 		t.Error("the line names a tenant")
 	}
 }
@@ -102,8 +102,8 @@ func TestThatItIsToldAgainInTheNextWindowWhileItLasts(t *testing.T) {
 		d.pass(5 * time.Minute)
 		d.watchAll()
 		d.watchAll()
-		if n := d.log.count(nobodyRedeems); n != window+1 {
-			t.Fatalf("%d lines after %d windows:\n%s", n, window+1, d.log.b.String())
+		if n := d.log.Count(nobodyRedeems); n != window+1 {
+			t.Fatalf("%d lines after %d windows:\n%s", n, window+1, d.log.String())
 		}
 		d.pass(26 * time.Minute)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,7 +32,7 @@ type desk struct {
 	file     string
 	records  Records
 	journals []*Journal
-	log      lines
+	log      gatewaytest.Log
 	told     atomic.Int64 // requests that the journals were to take down
 	stop     func()       // writes what is left
 
@@ -60,7 +59,7 @@ func newDesk(t *testing.T, doors int, between func(Store) Store) *desk {
 	var running sync.WaitGroup
 	for i := range doors {
 		j := New(Options{
-			Store: to, Replica: fmt.Sprintf("door-%d", i), Log: d.log.logger(), Now: d.clock, Keep: time.Hour, Most: 1000,
+			Store: to, Replica: fmt.Sprintf("door-%d", i), Log: d.log.Logger(), Now: d.clock, Keep: time.Hour, Most: 1000,
 			Window: 30 * time.Minute, Unredeemed: 10, every: 5 * time.Millisecond,
 		})
 		d.journals = append(d.journals, j)
@@ -345,11 +344,11 @@ func TestADatabaseThatIsAwayFailsNoLoginAndLosesNoRecordForAWhile(t *testing.T) 
 	for range 3 {
 		d.Whole(gatewaytest.Shop, "acme")
 	}
-	gatewaytest.Until(t, "the line", func() bool { return d.log.count("logins are not recorded") == 2 }) // one of each replica
+	gatewaytest.Until(t, "the line", func() bool { return d.log.Count("logins are not recorded") == 2 }) // one of each replica
 	gate.set(false)
 	d.find(Query{Tenant: "acme"}, 3)
-	gatewaytest.Until(t, "the end of it", func() bool { return d.log.count("logins are recorded again") == 2 })
-	if n := d.log.count("logins are not recorded"); n != 2 {
+	gatewaytest.Until(t, "the end of it", func() bool { return d.log.Count("logins are recorded again") == 2 })
+	if n := d.log.Count("logins are not recorded"); n != 2 {
 		t.Errorf("%d lines say that logins are not recorded", n)
 	}
 	for _, j := range d.journals {
@@ -427,26 +426,6 @@ func TestOldRecordsGo(t *testing.T) {
 	d.pass(2 * time.Minute)
 	d.journals[0].prune(t.Context())
 	d.find(Query{}, 0)
-}
-
-// lines is a log that a test can read.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
 }
 
 // Taking a leg down is on every login's way.

@@ -6,11 +6,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -252,10 +250,10 @@ func TestReplicasAgreeWhichLoginsAreTraced(t *testing.T) {
 
 // A collector that is away costs a bounded memory, no time and one line.
 func TestACollectorThatIsAwaySlowsNothing(t *testing.T) {
-	var log lines
+	var log gatewaytest.Log
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	all, stop := tracers(t, 1, TraceOptions{Endpoint: closed.URL, Sample: 1, Log: log.logger(), Retry: time.Millisecond})
+	all, stop := tracers(t, 1, TraceOptions{Endpoint: closed.URL, Sample: 1, Log: log.Logger(), Retry: time.Millisecond})
 	tr := all[0]
 	e := &gateway.Event{Time: time.Now(), Leg: gateway.LegCallback, Login: gateway.LoginID{1}, Status: 303}
 	nobody, err := NewTracer(TraceOptions{Endpoint: closed.URL, Sample: 1}) // and nobody sends what it has
@@ -278,9 +276,9 @@ func TestACollectorThatIsAwaySlowsNothing(t *testing.T) {
 	if len(tr.queue) > maxQueued || tr.dropped.Load() == 0 {
 		t.Errorf("%d spans wait, %d were dropped", len(tr.queue), tr.dropped.Load())
 	}
-	gatewaytest.Until(t, "the line", func() bool { return log.count("traces are not taken") > 0 })
+	gatewaytest.Until(t, "the line", func() bool { return log.Count("traces are not taken") > 0 })
 	stop()
-	if n := log.count("traces are not taken"); n != 1 {
+	if n := log.Count("traces are not taken"); n != 1 {
 		t.Errorf("%d lines say that traces are not taken", n)
 	}
 	if sent := tr.sent.Load(); sent != 0 {
@@ -289,15 +287,15 @@ func TestACollectorThatIsAwaySlowsNothing(t *testing.T) {
 }
 
 func TestACollectorThatComesBackGetsWhatWaited(t *testing.T) {
-	var log lines
+	var log gatewaytest.Log
 	c := newCollector(t, http.StatusServiceUnavailable, http.StatusTooManyRequests)
-	all, stop := tracers(t, 1, TraceOptions{Endpoint: c.URL + "/", Sample: 1, Log: log.logger(), Retry: time.Millisecond})
+	all, stop := tracers(t, 1, TraceOptions{Endpoint: c.URL + "/", Sample: 1, Log: log.Logger(), Retry: time.Millisecond})
 	for range maxBatch {
 		all[0].Observe(&gateway.Event{Time: time.Now(), Leg: gateway.LegCallback, Login: gateway.LoginID{1}, Status: 303})
 	}
 	gatewaytest.Until(t, "the spans", func() bool { return all[0].sent.Load() == maxBatch })
 	stop()
-	if log.count("traces are not taken") != 1 || log.count("traces are taken again") != 1 {
+	if log.Count("traces are not taken") != 1 || log.Count("traces are taken again") != 1 {
 		t.Error("the log does not say that the collector went and came back")
 	}
 }
@@ -316,10 +314,10 @@ func TestACollectorThatRefusesIsNotAskedAgain(t *testing.T) {
 }
 
 func TestACollectorGetsItsKeyAndNobodyReadsItInTheLog(t *testing.T) {
-	var log lines
+	var log gatewaytest.Log
 	c := newCollector(t, http.StatusUnauthorized)
 	all, stop := tracers(t, 1, TraceOptions{
-		Endpoint: c.URL, Sample: 1, Log: log.logger(), Header: http.Header{"X-Api-Key": {"hunter22"}, "User-Agent": {"mine"}, "Content-Type": {"text/plain"}},
+		Endpoint: c.URL, Sample: 1, Log: log.Logger(), Header: http.Header{"X-Api-Key": {"hunter22"}, "User-Agent": {"mine"}, "Content-Type": {"text/plain"}},
 	})
 	for range maxBatch {
 		all[0].Observe(&gateway.Event{Time: time.Now(), Leg: gateway.LegCallback, Login: gateway.LoginID{1}, Status: 303})
@@ -329,27 +327,7 @@ func TestACollectorGetsItsKeyAndNobodyReadsItInTheLog(t *testing.T) {
 	if c.header.Get("X-Api-Key") != "hunter22" || c.header.Get("User-Agent") != "mine" {
 		t.Errorf("the collector got %v", c.header)
 	}
-	if log.count("traces are not taken") != 1 || log.count("hunter22") != 0 {
+	if log.Count("traces are not taken") != 1 || log.Count("hunter22") != 0 {
 		t.Error("the log does not say that the collector refused, or holds the key")
 	}
-}
-
-// lines is a log that a test can read.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
 }

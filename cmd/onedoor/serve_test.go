@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -20,9 +19,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"onedoor/gateway/gatewaytest"
 )
 
 // running is `onedoor serve` in this process.
@@ -34,22 +34,7 @@ type running struct {
 }
 
 // output is what a command wrote, which may be read while it runs.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
+type output = gatewaytest.Log
 
 func startServe(t *testing.T, yaml string) *running {
 	t.Helper()
@@ -87,18 +72,7 @@ func (r *running) exit() int {
 }
 
 // until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick, late := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
+var until = gatewaytest.Until
 
 // freePort is one that nobody listens on at this moment.
 func freePort(t *testing.T) int {

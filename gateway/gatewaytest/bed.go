@@ -149,7 +149,7 @@ func (b *Bed) Idle() bool { return b.inside.Load() == 0 }
 // Until waits for a condition.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	tick, late := time.NewTicker(2*time.Millisecond), time.After(20*time.Second)
+	tick, late := time.NewTicker(2*time.Millisecond), time.After(30*time.Second)
 	defer tick.Stop()
 	for !ok() {
 		select {
