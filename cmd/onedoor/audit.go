@@ -28,7 +28,7 @@ type auditList struct {
 	Tenant  string `env:"-" placeholder:"LABEL" help:"Of that tenant."`
 	Subject string `env:"-" placeholder:"KIND/ID" help:"Of that subject, as key/3 or token/2f1c0a."`
 	Actor   string `env:"-" placeholder:"NAME" help:"That this token, or user of the machine, made."`
-	Since   string `env:"-" placeholder:"TIME" help:"Made then or later: 24h (ago), or 2026-11-22T10:00:00Z."`
+	Since   string `env:"-" placeholder:"TIME" help:"Made then or later: 24h or 30d (ago), or 2026-11-22T10:00:00Z."`
 	Until   string `env:"-" placeholder:"TIME" help:"Made before then."`
 	Limit   int    `env:"-" default:"50" help:"How many at most (${default})."`
 	JSON    bool   `name:"json" help:"Print JSON."`

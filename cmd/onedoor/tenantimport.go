@@ -324,6 +324,10 @@ func (i *importing) summary() {
 			fmt.Fprintf(i.t.out, "  and %d batches more\n", len(r.Refused)-most)
 			break
 		}
+		if lines.From == lines.To {
+			fmt.Fprintf(i.t.out, "  line %d\n", lines.From)
+			continue
+		}
 		fmt.Fprintf(i.t.out, "  lines %d to %d\n", lines.From, lines.To)
 	}
 	fmt.Fprintln(i.t.out, "Mend them and import the file again: what is there already stays as it is.")

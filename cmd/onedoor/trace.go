@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"onedoor/admin"
@@ -73,10 +74,15 @@ func timeOf(flag, text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 15); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
-	return time.Time{}, &failure{code: 2, message: fmt.Sprintf("--%s %q is not a time", flag, text), hint: "write how long ago, as 90m, or the time itself, as 2026-11-22T10:00:00Z"}
+	return time.Time{}, &failure{code: 2, message: fmt.Sprintf("--%s %q is not a time", flag, text), hint: "write how long ago, as 90m or 30d, or the time itself, as 2026-11-22T10:00:00Z"}
 }
 
 // query is what the flags ask of the API.
