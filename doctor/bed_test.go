@@ -26,6 +26,7 @@ type fake struct {
 	headers   map[string]string // of the document
 	sets      []*http.Cookie    // at the authorization endpoint
 	answers   http.HandlerFunc  // in its place
+	pushes    http.HandlerFunc  // where requests are pushed
 }
 
 const oneKey = `{"keys":[{"kty":"EC","crv":"P-256","kid":"k1","alg":"ES256","use":"sig","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`
@@ -68,6 +69,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		f.authorize(w, r)
+	case "/par":
+		f.pushes(w, r)
 	case "/onedoor/health/live":
 		fmt.Fprint(w, `{"status":"live"}`)
 	default:

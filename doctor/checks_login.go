@@ -68,7 +68,21 @@ func (c *examination) clientChecks(under []string) {
 			if cl.Through { // it is asked at the public origin, whoever told us the endpoint
 				n.needs = append(c.hereDocuments(issuer), c.doorsHere()...)
 			}
-			q := Question{Endpoint: at, ClientID: cl.ID, RedirectURI: uri, Ends: cl.Ends[uri], Parameters: cl.Parameters}
+			push, _, _, pushed := c.endpointOf(issuer, "pushed_authorization_request_endpoint", cl.Through)
+			if cl.Pushes && (!pushed || !cl.Public) {
+				n.run = func(context.Context) verdict {
+					if !pushed {
+						return skip("the app pushes its requests (PAR), and the document of %s names no endpoint for them", issuer)
+					}
+					return skip("the app pushes its requests (PAR), which takes its secret")
+				}
+				c.graph.add(n)
+				continue
+			}
+			if !cl.Pushes {
+				push = ""
+			}
+			q := Question{Endpoint: at, Push: push, ClientID: cl.ID, RedirectURI: uri, Ends: cl.Ends[uri], Parameters: cl.Parameters}
 			n.run = func(ctx context.Context) verdict {
 				t := c.scout.Through(via).Try(ctx, q, TryOptions{Controls: j == 0, NearMisses: true})
 				insecure[issuer] = append(append([]string{}, insecure[issuer]...), t.Answer.Insecure...)

@@ -76,6 +76,7 @@ type Client struct {
 	Registered string
 	Parameters url.Values
 	Public     bool // without a secret: a script may call the token endpoint
+	Pushes     bool // it must push its requests (RFC 9126), which takes its secret
 }
 
 // Door is the configuration of the door that is examined.

@@ -80,6 +80,7 @@ func (s *Scout) Close() { s.gate.transport.CloseIdleConnections() }
 // client, and with a page of its own if it does not (RFC 6749 §4.1.2.1).
 type Question struct {
 	Endpoint    string // the authorization endpoint
+	Push        string // where the request is pushed before (RFC 9126), of a public client; "" where it is not
 	ClientID    string
 	RedirectURI string
 	// Ends is where the browser must arrive, without the query; "" for the
@@ -97,6 +98,7 @@ const (
 	RefusedRedirect Outcome = "refused redirect" // the provider, or the door, showed a page of its own
 	RefusedClient   Outcome = "refused client"   // the same, and it says that it does not know the client
 	RefusedRequest  Outcome = "refused request"  // sent to the redirect URI, with an error that is not about the person
+	RefusedPush     Outcome = "refused push"     // the request was not taken, for another reason than those two
 	Elsewhere       Outcome = "elsewhere"        // the browser was sent to an address that was not named
 	Down            Outcome = "down"             // 5xx; or 429: it has no time for us
 	Unreachable     Outcome = "unreachable"      // no answer
@@ -150,7 +152,15 @@ func (s *Scout) Ask(ctx context.Context, q Question) AnswerTo {
 		return AnswerTo{Outcome: Unclear, Said: err.Error()}
 	}
 	a := AnswerTo{}
+	if q.Push != "" {
+		if at, err = s.push(ctx, q, at, &a); err != nil {
+			a.Outcome, a.Said = Unreachable, bounded(oneLine(rootOf(err).Error()), maxSaid)
+		}
+	}
 	for range maxHops {
+		if at == nil {
+			break // it was not taken
+		}
 		a.At = bare(at)
 		a.Hops = append(a.Hops, a.At)
 		resp, err := s.get(ctx, at, jar, &a)
@@ -231,14 +241,8 @@ func (s *Scout) get(ctx context.Context, at *url.URL, jar http.CookieJar, a *Ans
 	for _, c := range jar.Cookies(asHTTPS(at)) {
 		r.AddCookie(c)
 	}
-	origin := originOf(at.String())
-	if to := s.via[origin]; to != "" {
-		u, err := url.Parse(to)
-		if err != nil {
-			return nil, err
-		}
-		claim(r, origin)
-		r.URL.Scheme, r.URL.Host = u.Scheme, u.Host
+	if err := s.detour(r, at); err != nil {
+		return nil, err
 	}
 	resp, err := s.gate.RoundTrip(r)
 	if err != nil {
@@ -258,6 +262,22 @@ func (s *Scout) get(ctx context.Context, at *url.URL, jar http.CookieJar, a *Ans
 	}
 	jar.SetCookies(asHTTPS(at), cookies)
 	return resp, nil
+}
+
+// detour sends a request for an origin where it really goes, as a proxy does.
+func (s *Scout) detour(r *http.Request, at *url.URL) error {
+	origin := originOf(at.String())
+	to := s.via[origin]
+	if to == "" {
+		return nil
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		return err
+	}
+	claim(r, origin)
+	r.URL.Scheme, r.URL.Host = u.Scheme, u.Host
+	return nil
 }
 
 func asHTTPS(u *url.URL) *url.URL {
@@ -355,7 +375,7 @@ func (t Trial) Cause() Cause {
 		return RedirectUnregistered
 	case a.Outcome == RefusedClient:
 		return ClientUnknown
-	case a.Outcome == RefusedRequest:
+	case a.Outcome == RefusedRequest, a.Outcome == RefusedPush:
 		return ClientRefused
 	case a.Outcome == Elsewhere:
 		return RedirectElsewhere

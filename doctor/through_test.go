@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -40,5 +41,39 @@ func TestTheDoorsOwnPageIsToldFromTheProviders(t *testing.T) {
 	}
 	if n := f.asked.Load(); n > 20 {
 		t.Errorf("%d requests: what the door refuses is not tried in other spellings", n)
+	}
+}
+
+// Who must push its requests is not refused because they were not.
+func TestAnAppThatPushesItsRequestsIsNotCalledBroken(t *testing.T) {
+	for name, tt := range map[string]struct {
+		public bool
+		want   Status
+	}{"a public one": {true, OK}, "one with a secret": {false, Skipped}} {
+		f := newFake(t)
+		var pushed atomic.Int64
+		f.endpoints = map[string]string{"pushed_authorization_request_endpoint": f.URL + "/par"}
+		f.pushes = func(w http.ResponseWriter, r *http.Request) {
+			if uri := r.FormValue("redirect_uri"); uri == "" {
+				http.Error(w, "{}", http.StatusBadRequest) // as it is visited
+			} else if pushed.Add(1); uri != appURI {
+				http.Error(w, `{"error":"invalid_request","error_description":"Invalid parameter: redirect_uri"}`, http.StatusBadRequest)
+			} else {
+				w.WriteHeader(http.StatusCreated)
+				fmt.Fprintf(w, `{"request_uri":%q}`, r.FormValue("state"))
+			}
+		}
+		f.answers = func(w http.ResponseWriter, r *http.Request) {
+			state := r.FormValue("request_uri")
+			if state == "" {
+				http.Redirect(w, r, appURI+"?error=invalid_request&error_description=push+it&state="+r.FormValue("state"), http.StatusFound)
+				return
+			}
+			http.Redirect(w, r, appURI+"?error=login_required&state="+state, http.StatusFound)
+		}
+		r := examine(t, Subject{Issuer: f.URL, Clients: []Client{{ID: "app", RedirectURIs: []string{appURI}, Through: true, Public: tt.public, Pushes: true}}})
+		if c := r.check("redirect/0/0"); !r.OK || len(r.Findings) > 0 || c.Status != tt.want || (pushed.Load() > 0) != tt.public {
+			t.Errorf("%s: %+v, %+v", name, r.Findings, c)
+		}
 	}
 }

@@ -30,7 +30,10 @@ type bed struct {
 	relay    func(w http.ResponseWriter, r *http.Request, to string) // in the place of the relay
 	site     http.HandlerFunc
 	visits   []http.Header
-	document string // issuer in the document; "" for the right one
+	document string                                         // issuer in the document; "" for the right one
+	push     string                                         // where requests are pushed; "": nowhere
+	taken    func(w http.ResponseWriter, q url.Values) bool // what was pushed; true: and answered
+	pushed   map[string]url.Values
 }
 
 const client = "atlas-web"
@@ -91,7 +94,7 @@ func (b *bed) siteOf(label string) string { return b.Apps[0].Site.Expand(label) 
 
 func (b *bed) serveDoor(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
-	provider, relay, document := b.provider, b.relay, b.document
+	provider, relay, document, push := b.provider, b.relay, b.document, b.push
 	b.mu.Unlock()
 	q := r.URL.Query()
 	refuse := func(text string) {
@@ -105,7 +108,9 @@ func (b *bed) serveDoor(w http.ResponseWriter, r *http.Request) {
 		if document != "" {
 			issuer = document
 		}
-		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": issuer, "authorization_endpoint": b.public + "/authorize"})
+		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": issuer, "authorization_endpoint": b.public + "/authorize", "pushed_authorization_request_endpoint": push})
+	case r.URL.Path == "/par":
+		b.takePushed(w, r)
 	case strings.HasPrefix(r.URL.Path, "/tenants/"):
 		to := b.siteOf(strings.Split(r.URL.Path, "/")[2]) + "?" + r.URL.RawQuery
 		if relay != nil {
@@ -120,8 +125,40 @@ func (b *bed) serveDoor(w http.ResponseWriter, r *http.Request) {
 		provider(w, r)
 	default:
 		b.asked.Add(1)
+		if push != "" {
+			b.mu.Lock()
+			pushed := b.pushed[q.Get("request_uri")]
+			b.mu.Unlock()
+			if len(q) != 2 || q.Get("client_id") != pushed.Get("client_id") {
+				refuse("not pushed")
+				return
+			}
+			q = pushed
+		}
 		b.authorize(w, r, q, refuse)
 	}
+}
+
+// takePushed is the endpoint for pushed requests (RFC 9126), of public clients.
+func (b *bed) takePushed(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm()
+	q := r.PostForm
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.taken != nil && b.taken(w, q) {
+		return
+	}
+	if r.Method != http.MethodPost || r.Header.Get("Authorization") != "" || q.Has("client_secret") || q.Get("prompt") != "none" {
+		http.Error(w, "{}", http.StatusBadRequest)
+		return
+	}
+	if b.pushed == nil {
+		b.pushed = map[string]url.Values{}
+	}
+	handle := fmt.Sprintf("urn:ietf:params:oauth:request_uri:%d", len(b.pushed))
+	b.pushed[handle] = q
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(map[string]any{"request_uri": handle, "expires_in": 60})
 }
 
 // authorize is what door and provider do together; what comes with the headers

@@ -40,7 +40,7 @@ const maxNamed = 5
 //
 // A provider that sent the login's answer back would send that of a control
 // that it accepts; of another one, an answer that is no refusal says nothing.
-func (r *Round) control(ctx context.Context, l tenant.Login, endpoint string, came bool) {
+func (r *Round) control(ctx context.Context, l tenant.Login, endpoint, push string, came bool) {
 	key := l.App.Name + " " + l.Issuer
 	r.mu.Lock()
 	once := r.controls[key]
@@ -52,23 +52,25 @@ func (r *Round) control(ctx context.Context, l tenant.Login, endpoint string, ca
 		r.controls[key] = once
 	}
 	r.mu.Unlock()
+	q := doctor.Question{Endpoint: endpoint, Push: push, ClientID: l.App.ClientID}
 	once.Do(func() {
 		if l.App.Mode == tenant.Transparent {
-			r.ask(ctx, r.Scout, l, endpoint, l.RedirectURI, DoorOpen, came)
+			r.ask(ctx, r.Scout, l, q, l.RedirectURI, DoorOpen, came)
 			if r.Provider != nil {
-				r.ask(ctx, r.Provider, l, endpoint, l.Registered, ProviderOpen, came)
+				r.ask(ctx, r.Provider, l, q, l.Registered, ProviderOpen, came)
 			}
 			return
 		}
-		r.ask(ctx, r.Scout, l, endpoint, l.RedirectURI, ProviderOpen, came)
+		r.ask(ctx, r.Scout, l, q, l.RedirectURI, ProviderOpen, came)
 	})
 }
 
 // ask asks the controls of a redirect URI, and keeps the worst that was
 // accepted.
-func (r *Round) ask(ctx context.Context, s *doctor.Scout, l tenant.Login, endpoint, uri string, o Outcome, came bool) {
+func (r *Round) ask(ctx context.Context, s *doctor.Scout, l tenant.Login, q doctor.Question, uri string, o Outcome, came bool) {
 	for _, c := range doctor.Controls(uri) {
-		a := s.Ask(ctx, doctor.Question{Endpoint: endpoint, ClientID: l.App.ClientID, RedirectURI: c.RedirectURI})
+		q.RedirectURI = c.RedirectURI
+		a := s.Ask(ctx, q)
 		switch a.Outcome {
 		case doctor.Accepted, doctor.RefusedRequest:
 			r.find(l, c, o)

@@ -191,22 +191,31 @@ func (r *Round) look(ctx context.Context, l tenant.Login) Verdict {
 	if l.Issuer != "/" {
 		issuer = door + l.Issuer
 	}
-	at, bad := r.endpoint(ctx, issuer)
+	at, push, bad := r.endpoint(ctx, issuer)
 	if bad != nil {
 		return *bad
 	}
+	if !l.App.RequirePAR {
+		push = ""
+	}
 	var v Verdict
 	landing, came := "", false
-	if l.App.RequirePAR {
+	secret := l.App.Type != tenant.Public && l.App.Type != tenant.Native
+	blind := l.App.RequirePAR && (secret || push == "")
+	switch {
+	case blind && secret:
+		push = ""
 		v = Verdict{Outcome: Unclear, Detail: "the app pushes its requests (PAR), which takes its secret: the provider was not asked"}
-	} else {
-		q := doctor.Question{Endpoint: at, ClientID: l.App.ClientID, RedirectURI: l.RedirectURI, Ends: l.URI}
+	case blind:
+		v = Verdict{Outcome: Unclear, Detail: "the app pushes its requests (PAR), and the document of " + issuer + " names no endpoint for them"}
+	default:
+		q := doctor.Question{Endpoint: at, Push: push, ClientID: l.App.ClientID, RedirectURI: l.RedirectURI, Ends: l.URI}
 		a := r.Scout.Ask(ctx, q)
 		v, landing, came = r.answered(l, issuer, a), a.Landing, a.Outcome == doctor.Accepted
 		v.provider = a.Took
 	}
-	r.control(ctx, l, at, came)
-	if v.Outcome.Failing() || v.Outcome == Unclear && !l.App.RequirePAR {
+	r.control(ctx, l, at, push, came)
+	if v.Outcome.Failing() || v.Outcome == Unclear && !blind {
 		return v
 	}
 	if w := r.relay(ctx, l); w.Outcome != OK {
@@ -251,6 +260,8 @@ func (r *Round) answered(l tenant.Login, issuer string, a doctor.AnswerTo) Verdi
 		return fail(ProviderClient, "compare the app's client_id, "+client+", with the one at the provider, letter by letter; and the realm", "the provider does not know the client: %q", a.Said)
 	case a.Outcome == doctor.RefusedRequest:
 		return fail(ProviderRequest, "see what client "+client+" may do at the provider: the code flow (Keycloak: Standard flow), its scopes", "the provider answers %s: %s", a.Error, a.Said)
+	case a.Outcome == doctor.RefusedPush:
+		return fail(ProviderRequest, "see what client "+client+" may do at the provider: the code flow (Keycloak: Standard flow), its scopes; the door's log says whether it was the door", "the pushed request is refused, %d %s: %s", a.Status, a.Error, a.Said)
 	case a.Outcome == doctor.Elsewhere && ours(a, r.Directory().Door):
 		return fail(RelayLost, "see apps."+l.App.Name+".site, and which program answers for the door's relay", "the answer is brought to %s, not to %s", a.At, l.URI)
 	case a.Outcome == doctor.Elsewhere:
@@ -310,9 +321,9 @@ func (r *Round) relay(ctx context.Context, l tenant.Login) Verdict {
 
 // endpoint is the authorization endpoint of an issuer.
 type endpoint struct {
-	once sync.Once
-	at   string
-	bad  *Verdict
+	once     sync.Once
+	at, push string // push "": it takes no pushed requests
+	bad      *Verdict
 }
 
 // maxIssuers bounds what a round remembers: where each tenant has an issuer of
@@ -320,7 +331,7 @@ type endpoint struct {
 const maxIssuers = 1000
 
 // endpoint reads it from the issuer's document, once in a round.
-func (r *Round) endpoint(ctx context.Context, issuer string) (string, *Verdict) {
+func (r *Round) endpoint(ctx context.Context, issuer string) (at, push string, bad *Verdict) {
 	r.mu.Lock()
 	e := r.endpoints[issuer]
 	if e == nil {
@@ -331,7 +342,7 @@ func (r *Round) endpoint(ctx context.Context, issuer string) (string, *Verdict) 
 		r.endpoints[issuer] = e
 	}
 	r.mu.Unlock()
-	e.once.Do(func() { e.at, e.bad = r.discover(ctx, issuer) })
+	e.once.Do(func() { e.at, e.push, e.bad = r.discover(ctx, issuer) })
 	if e.bad != nil && e.bad.Outcome == Unclear { // it may be there by now
 		r.mu.Lock()
 		if r.endpoints[issuer] == e {
@@ -339,21 +350,22 @@ func (r *Round) endpoint(ctx context.Context, issuer string) (string, *Verdict) 
 		}
 		r.mu.Unlock()
 	}
-	return e.at, e.bad
+	return e.at, e.push, e.bad
 }
 
-func (r *Round) discover(ctx context.Context, issuer string) (string, *Verdict) {
+func (r *Round) discover(ctx context.Context, issuer string) (endpoint, push string, bad *Verdict) {
 	at := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
 	v := r.Scout.Visit(ctx, at, doctor.VisitOptions{})
 	switch a := v.Answer; {
 	case a == nil:
-		return "", &Verdict{Outcome: Unclear, Detail: fmt.Sprintf("%s: %s", at, v.Error), stalled: true}
+		return "", "", &Verdict{Outcome: Unclear, Detail: fmt.Sprintf("%s: %s", at, v.Error), stalled: true}
 	case a.Status >= 500:
-		return "", &Verdict{Outcome: Unclear, Detail: fmt.Sprintf("%s answers %d: %s", at, a.Status, a.Said), stalled: true}
+		return "", "", &Verdict{Outcome: Unclear, Detail: fmt.Sprintf("%s answers %d: %s", at, a.Status, a.Said), stalled: true}
 	case a.Document == nil || a.Document.Endpoints["authorization_endpoint"] == "":
-		return "", &Verdict{Outcome: IssuerMissing, Detail: fmt.Sprintf("there is no discovery document at %s: %d %s", at, a.Status, a.Said), Fix: "see provider.issuers, and whether the provider has that realm: onedoor doctor"}
+		return "", "", &Verdict{Outcome: IssuerMissing, Detail: fmt.Sprintf("there is no discovery document at %s: %d %s", at, a.Status, a.Said), Fix: "see provider.issuers, and whether the provider has that realm: onedoor doctor"}
 	case a.Document.Issuer != issuer:
-		return "", &Verdict{Outcome: IssuerMissing, Detail: fmt.Sprintf("%s is the document of %s", at, a.Document.Issuer), Fix: "onedoor doctor says why"}
+		return "", "", &Verdict{Outcome: IssuerMissing, Detail: fmt.Sprintf("%s is the document of %s", at, a.Document.Issuer), Fix: "onedoor doctor says why"}
 	}
-	return v.Answer.Document.Endpoints["authorization_endpoint"], nil
+	named := v.Answer.Document.Endpoints
+	return named["authorization_endpoint"], named["pushed_authorization_request_endpoint"], nil
 }

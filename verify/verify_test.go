@@ -292,6 +292,61 @@ func TestOneTenantIsOneRequestToTheProvider(t *testing.T) {
 	}
 }
 
+// A public client has no secret, so its requests can be pushed without one.
+func TestAPublicAppThatPushesItsRequestsIsTried(t *testing.T) {
+	say := func(status int, text string) func(http.ResponseWriter, url.Values) bool {
+		return func(w http.ResponseWriter, _ url.Values) bool {
+			w.WriteHeader(status)
+			fmt.Fprint(w, text)
+			return true
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		plant func(*bed)
+		want  Outcome
+	}{
+		{"a login that works", nil, OK},
+		{"a redirect URI that is not registered", func(b *bed) {
+			b.taken = func(w http.ResponseWriter, q url.Values) bool {
+				return say(400, `{"error":"invalid_request","error_description":"Invalid parameter: redirect_uri"}`)(w, q)
+			}
+		}, ProviderURI},
+		{"one that is refused only in front", func(b *bed) { b.accepts = func(string) bool { return false } }, ProviderURI},
+		{"a client that is unknown", func(b *bed) { b.taken = say(401, `{"error":"invalid_client"}`) }, ProviderClient},
+		{"a client that may not", func(b *bed) { b.taken = say(400, `{"error":"invalid_scope"}`) }, ProviderRequest},
+		{"a provider that is down", func(b *bed) { b.taken = say(502, "Bad Gateway") }, Unclear},
+		{"a provider that was asked too often", func(b *bed) { b.taken = say(429, "") }, Unclear},
+		{"an answer that is none", func(b *bed) { b.taken = say(201, "<html>") }, ProviderRequest},
+		{"no endpoint for it", func(b *bed) { b.push = "" }, Unclear},
+		{"an endpoint of a stranger", func(b *bed) { b.push = "http://stranger.example.com/par" }, Unclear},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBed(t, tenant.Transparent)
+			b.Apps[0].RequirePAR, b.Apps[0].Type, b.push = true, tenant.Public, b.public+"/par"
+			if tt.plant != nil {
+				tt.plant(b)
+			}
+			v, r := b.look(t, "acme")
+			if v.Outcome != tt.want || len(r.Findings()) > 0 {
+				t.Errorf("%+v, want %s; %+v", v, tt.want, r.Findings())
+			}
+			if v.Outcome.Failing() && (v.Detail == "" || v.Fix == "") {
+				t.Errorf("%+v does not say why, or what to do", v)
+			}
+			if tt.name == "an endpoint of a stranger" && v.stalled {
+				t.Errorf("%+v: it was asked", v)
+			}
+		})
+	}
+	b := newBed(t, tenant.Relay)
+	b.Apps[0].RequirePAR, b.Apps[0].Type, b.push = true, tenant.Native, b.public+"/par"
+	b.accepts = func(string) bool { return true }
+	if v, r := b.look(t, "acme"); v.Outcome != OK || len(r.Findings()) != 1 || r.Findings()[0].Outcome != ProviderOpen {
+		t.Errorf("%+v, %+v", v, r.Findings())
+	}
+}
+
 func TestAnAppThatPushesItsRequestsIsNotCalledBroken(t *testing.T) {
 	b := newBed(t, tenant.Transparent)
 	b.Apps[0].RequirePAR = true

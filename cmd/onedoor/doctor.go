@@ -246,8 +246,8 @@ func clientsFor(cfg *config.Config, tenants []string) (all []doctor.Client) {
 		if !strings.Contains(app.Issuer, "{tenant}") {
 			labels = []string{""}
 		}
-		direct := doctor.Client{Name: a.Name, ID: a.ClientID, RedirectURIs: []string{app.RegisteredRedirectURI}, Public: app.Type != "confidential"}
-		through := doctor.Client{Name: a.Name, ID: a.ClientID, Through: true, Ends: map[string]string{}, Public: direct.Public}
+		direct := doctor.Client{Name: a.Name, ID: a.ClientID, RedirectURIs: []string{app.RegisteredRedirectURI}, Public: app.Type != "confidential", Pushes: app.RequirePushedAuthorizationRequests}
+		through := doctor.Client{Name: a.Name, ID: a.ClientID, Through: true, Ends: map[string]string{}, Public: direct.Public, Pushes: direct.Pushes}
 		site := func(label string) string {
 			if app.Site == "" || len(app.Callbacks) == 0 {
 				return ""
