@@ -36,6 +36,7 @@ func provokeLibraries(t *testing.T, provoked *provocations) {
 		{"Java", java, javaLogins},
 		{"Python", pythonPrograms, pythonLogins},
 		{"Node.js", nodePrograms, nodeLogins},
+		{"Ruby", rubyPrograms, rubyLogins},
 	} {
 		all.Go(func() {
 			t.Run(language.name, func(t *testing.T) { w.logIn(t, language.command(t, w), language.logins) })
@@ -235,6 +236,44 @@ var nodeLogins = []libraryLogin{
 	{"redirect-uri-token", "provider-token", "://redirect"},
 	{"client-secret", "provider-token", "://secret"},
 	{"code-gone", "provider-token", "://code"},
+}
+
+// rubyPrograms are omniauth and openid_connect, as Debian has them; GitLab uses both.
+func rubyPrograms(_ *testing.T, w *workshop) *exec.Cmd {
+	return w.app.Command("ruby", filepath.Join("clients", "ruby", "login.rb"))
+}
+
+var rubyLogins = []libraryLogin{
+	{"issuer", "omniauth", "issuer"},
+	{"not-found", "omniauth", "missing"},
+	{"provider-broken", "omniauth", "broken"},
+	{"not-json", "omniauth", "page"},
+	{"lost-login", "forgetful-omniauth", "none"},
+	{"lost-login", "omniauth", "state"},
+	{"access-denied", "omniauth", "denied"},
+	{"client-secret", "omniauth", "client"},
+	{"redirect-uri-token", "omniauth", "redirect"},
+	{"not-json", "omniauth", "token-page"},
+	{"token-issuer", "omniauth", "token-issuer"},
+	{"audience", "omniauth", "audience"},
+	{"time", "omniauth", "expired"},
+	{"nonce", "omniauth", "nonce"},
+	{"keys-other", "omniauth", "key"},
+	{"keys-other", "omniauth", "signature"},
+	{"keys-other", "omniauth", "algorithm"},
+	{"endpoint-status", "omniauth", "keys-missing"},
+	{"refused-nameless", "omniauth", "refused"},
+	{"slow", "omniauth", "hang"},
+	{"https-to-http", "untold-omniauth", "none"},
+	{"refused-nameless", "omniauth", itself + "/realms/atlas"},
+	{"no-such-host", "omniauth", nobody + "/realms/atlas"},
+	{"unknown-ca", "omniauth", "https://private.test:9443/none/realms/atlas"},
+	{"loopback", "net-http", itself},
+	{"no-such-host", "net-http", nobody},
+	{"timeout", "omniauth", "http://lost.example.com/realms/atlas"},
+	{"timeout", "net-http", "http://lost.example.com"},
+	{"slow", "net-http", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
+	{"unknown-ca", "net-http", "https://private.test:9443"},
 }
 
 var javaLogins = []libraryLogin{

@@ -122,6 +122,12 @@ var certificates = []entry{
 			confirm: []string{"docker exec APP curl -sS -o /dev/null -w '%{http_code}\\n' http://HOST:PORT/    # answers: it is http"},
 			do:      "For the internal origin write http; where the client insists on the public https name, give the door a listener with `tls` in that network.",
 			without: "Use http with that port, or the port that speaks TLS.",
+		}, {
+			what:    "Ruby's openid_connect makes https of every issuer, whatever its URL says.",
+			checks:  []string{"D8"},
+			confirm: []string{"the app is Ruby's (omniauth, GitLab), and its issuer begins with http:"},
+			do:      "A listener with `tls` for the issuer's name in that network.",
+			without: "https inside; or SWD.url_builder = URI::HTTP, in a program of your own.",
 		}},
 		see: []string{publicNameInside},
 	},

@@ -28,13 +28,15 @@ var fivehundreds = []says{
 	{by: "coreos/go-oidc", text: "500 Internal Server Error: ", seen: Live, fixed: values{"status": "500"}},
 	{by: "coreos/go-oidc", text: "502 Bad Gateway: ", seen: Source, fixed: values{"status": "502"}},
 	{by: "coreos/go-oidc", text: "503 Service Unavailable: ", seen: Source, fixed: values{"status": "503"}},
+	{by: ruby, text: "OpenIDConnect::Discovery::DiscoveryFailed, Internal Server Error", seen: Live, fixed: values{"status": "500"}},
 }
 
 // notFounds say themselves that it is 404.
 var notFounds = []says{
 	{by: "coreos/go-oidc", text: "404 Not Found: ", seen: Live, fixed: values{"status": "404"}},
 	{by: "Keycloak", text: "Realm does not exist", seen: Live, fixed: values{"status": "404"}},
-	{by: "GitLab, omniauth", text: "OpenIDConnect::Discovery::DiscoveryFailed (Not Found)", seen: Thread, fixed: values{"status": "404"}},
+	{by: ruby, text: "OpenIDConnect::Discovery::DiscoveryFailed (Not Found)", seen: Thread, fixed: values{"status": "404"}},
+	{by: ruby, text: "OpenIDConnect::Discovery::DiscoveryFailed, Not Found", seen: Live, fixed: values{"status": "404"}},
 }
 
 var wrongPath = []cause{
@@ -147,6 +149,7 @@ var discovery = []entry{
 			{by: requests, text: "{status} Client Error: … for url: {url}", seen: Live},
 			{by: requests, text: "{status} Server Error: … for url: {url}", seen: Live},
 			{by: httpx, text: "error '{status} …' for url '{url}'", seen: Live},
+			{by: ruby, text: "unexpected response: #<HTTP::Message::Headers", seen: Live, below: below{"status": `@status_code=([0-9]{3})`}},
 			{by: mozilla, text: "Get Token Error (url: {url}, status: {status}", seen: Live},
 		},
 		when:  func(v values) bool { return !strings.HasSuffix(v["url"], wellKnown) },
@@ -192,6 +195,8 @@ var discovery = []entry{
 			{by: nimbus, text: "The HTTP Content-Type header must be application/json, received text/html", seen: Live},
 			{by: "Python", text: "Expecting value: line 1 column 1 (char 0)", seen: Live},
 			{by: oidcTS, text: "Invalid response Content-Type: …, from URL: {url}", seen: Live},
+			{by: ruby, text: "unexpected token at '<", seen: Live},
+			{by: ruby + ", of the token endpoint", text: "OpenIDConnect::Exception, Unknown Token Type", seen: Live},
 			{by: authlib, text: "Token endpoint response is not a JSON object", seen: Live},
 			{by: "oauthlib", text: "(missing_token) Missing access token parameter.", seen: Live},
 		},
@@ -227,7 +232,7 @@ var discovery = []entry{
 			{by: "oauth2-proxy", text: "error while discovery OIDC configuration", seen: Live},
 			{by: better, text: "discovery left no usable authorization endpoint or token exchange. Provider skipped.", seen: Live},
 			{by: better, text: "PROVIDER_NOT_FOUND", seen: Live},
-			{by: "GitLab, omniauth", text: "OpenIDConnect::Discovery::DiscoveryFailed", seen: Thread},
+			{by: ruby, text: "OpenIDConnect::Discovery::DiscoveryFailed", seen: Live},
 		},
 		wraps: vague,
 		means: "The program could not read {document|the discovery document}, and this line hides why. The cause is in the inner exception, or in a line near it: explain that.",

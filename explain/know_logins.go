@@ -73,7 +73,7 @@ var logins = []entry{
 			{by: oaproxy, text: "No cookies were found in OAuth callback.", seen: Live},
 			{by: oaproxy, text: "Cookies were found in OAuth callback, but none was a CSRF cookie.", seen: Source},
 			{by: "Passport (Node.js)", text: "Unable to verify authorization request state.", seen: Live},
-			{by: "OmniAuth (Ruby)", text: "csrf_detected", seen: Source},
+			{by: ruby, text: "csrf_detected", seen: Live},
 			{by: "Go programs on net/http", text: "http: named cookie not present", seen: Live},
 		},
 		means:  "The browser returned from the provider without the cookie, or the session, in which the app had kept the login that it began.",

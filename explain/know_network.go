@@ -12,6 +12,7 @@ const (
 	kcConnect = "keycloak-connect (Node.js)"
 	oidcTS    = "oidc-client-ts, react-oidc-context"
 	better    = "Better Auth"
+	ruby      = "Ruby: omniauth, GitLab"
 	panva     = "oidc-provider: Logto"
 	requests  = "Python: requests, Authlib, mozilla-django-oidc"
 	httpx     = "Python: httpx, Authlib with FastAPI or Starlette"
@@ -38,6 +39,7 @@ var refusals = []says{
 	{by: goApps, text: "dial tcp {address}: connect: connection refused", seen: Live},
 	{by: curl, text: "Failed to connect to {host} port {port} after … ms: Couldn't connect to server", seen: Live},
 	{by: curl, text: "Failed to connect to {host} port {port}: Connection refused", seen: Thread},
+	{by: ruby, text: "Connection refused - connect(2) for {address}", seen: Live},
 	{by: nginx, text: `connect() failed (111: Connection refused) while connecting to upstream, … upstream: "{url}"`, seen: Live},
 }
 
@@ -120,7 +122,8 @@ var network = []entry{
 			{by: java, text: "java.net.ConnectException: Connection refused", seen: Live},
 			{by: java + ", by Java's HttpClient", text: `I/O error on {code} request for "{url}": null`, seen: Live},
 			{by: java + ", by Java's HttpClient", text: "java.net.ConnectException", seen: Live},
-			{by: "Ruby: omniauth", text: "Failed to open TCP connection to {host}:{port} (Connection refused", seen: Thread},
+			{by: ruby, text: "Failed to open TCP connection to {host}:{port} (Connection refused", seen: Live},
+			{by: ruby, text: `Connection refused - connect(2) for "{name}" port {port}`, seen: Live},
 		},
 		wraps: hints,
 		means: "The address that the app asked exists, and no program listens on that port. The message hides which address it was.",
@@ -217,6 +220,8 @@ var network = []entry{
 			{by: python, text: "[Errno 101] Network is unreachable", seen: Live},
 			{by: requests, text: "Connection to {host} timed out. (connect timeout=", seen: Live},
 			{by: httpx, text: "httpx.ConnectTimeout", seen: Live},
+			{by: ruby, text: "HTTPClient::ConnectTimeoutError", seen: Live},
+			{by: ruby, text: "Net::OpenTimeout", seen: Live},
 			{by: python, text: "urlopen error timed out", seen: Live},
 			{by: java, text: "java.net.SocketTimeoutException: Connect timed out", seen: Live},
 			{by: nginx, text: "upstream timed out (110: Connection timed out) while connecting to upstream", seen: Source},
@@ -260,6 +265,8 @@ var network = []entry{
 			{by: goApps, text: "Client.Timeout exceeded while awaiting headers", seen: Live},
 			{by: python, text: "Read timed out.", seen: Live},
 			{by: httpx, text: "httpx.ReadTimeout", seen: Live},
+			{by: ruby, text: "HTTPClient::ReceiveTimeoutError", seen: Live},
+			{by: ruby, text: "Net::ReadTimeout", seen: Live},
 			{by: java, text: "java.net.SocketTimeoutException: Read timed out", seen: Live},
 			{by: nginx, text: "upstream timed out (110: Connection timed out) while reading response header from upstream", seen: Live},
 		},

@@ -190,6 +190,16 @@ var wrappers = []entry{
 		causes: beside,
 	},
 	{
+		id: "omniauth", title: "OmniAuth could not finish the login",
+		says: []says{
+			{by: ruby, text: ") Authentication failure! ", seen: Live},
+			{by: ruby + ", in the address", text: "/auth/failure?message=", seen: Live},
+		},
+		wraps:  nothing,
+		means:  "What stands behind it is the reason; the log's line has it with the exception's name.",
+		causes: beside,
+	},
+	{
 		id: "grafana", title: "Grafana could not redeem the code",
 		says: []says{
 			{by: "Grafana", text: "login.OAuthLogin(NewTransportWithCode)", seen: Thread},
