@@ -245,7 +245,7 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 				p.write(w)
 				return
 			}
-			if p := emptyParameters(r); p != nil {
+			if p := badParameters(r); p != nil {
 				p.write(w)
 				return
 			}

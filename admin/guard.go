@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -161,18 +162,21 @@ func (a *API) recover(w *begun, r *http.Request) {
 	problem(http.StatusInternalServerError, "internal", "A mistake of the door.", "its log has the cause: report it").write(w)
 }
 
-// emptyParameters refuses parameters without a value: huma takes them for absent
-// ones, and "?status=" would list tenants of every status, and an empty If-Match
-// permit every change.
-func emptyParameters(r *http.Request) *Problem {
+// badParameters refuses parameters without a value, and those that are no text:
+// huma takes empty ones for absent, and "?status=" would list tenants of every
+// status, and an empty If-Match permit every change.
+func badParameters(r *http.Request) *Problem {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return invalid([]Mistake{{Location: "query", Detail: "is not well-formed: " + err.Error()}})
 	}
 	var all []Mistake
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if len(values[name]) != 1 || values[name][0] == "" {
+		switch {
+		case len(values[name]) != 1 || values[name][0] == "":
 			all = append(all, Mistake{Location: "query." + name, Detail: "has no value, or several: give it one, or leave it out"})
+		case !utf8.ValidString(values[name][0]): // PostgreSQL would refuse it, as if it did not answer
+			all = append(all, Mistake{Location: "query." + name, Detail: "is not UTF-8"})
 		}
 	}
 	for _, name := range []string{"If-Match", "If-None-Match"} {

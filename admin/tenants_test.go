@@ -243,13 +243,14 @@ func TestATenantThatNoLongerFitsCanStillBeSuspended(t *testing.T) {
 	b.ask("PUT", "/v1/tenants/www", `{}`).is(422, "invalid").at("path.label")
 }
 
-// PostgreSQL has no place for other octets than those of text: a cursor that
-// holds them would be its error, and look as if it did not answer.
-func TestACursorOfAnotherListIsRefused(t *testing.T) {
+// PostgreSQL has no place for other octets than those of text: what holds them
+// would be its error, and look as if it did not answer.
+func TestOctetsThatAreNoTextAreRefused(t *testing.T) {
 	b := makeBed(t)
 	for _, c := range []string{"acme", "\x00/shop", "acme/\xff", "Acme/shop", "/"} {
 		b.ask("GET", "/v1/verifications?cursor="+base64.RawURLEncoding.EncodeToString([]byte(c)), "").is(422, "cursor_invalid")
 	}
+	b.ask("GET", "/v1/audit?actor=%ff", "").is(422, "invalid").at("query.actor")
 	for _, c := range []string{"acme/shop", "acme/", "/shop"} {
 		b.ask("GET", "/v1/verifications?cursor="+base64.RawURLEncoding.EncodeToString([]byte(c)), "").is(200, "")
 	}
