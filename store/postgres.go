@@ -24,8 +24,8 @@ const (
 	// server that was added behind a name gets its share.
 	poolIdle = 5 * time.Minute
 	poolLife = 30 * time.Minute
-	// connectBound is how long one server may take to answer a connection.
-	connectBound = 5 * time.Second
+	// pingBound is how long a server may take to say that it is there.
+	pingBound = 5 * time.Second
 )
 
 // serverBounds end, on the server's side, what this side has given up: a replica
@@ -44,7 +44,7 @@ func openPostgres(ctx context.Context, dsn string, db *DB) error {
 	if err != nil {
 		return fmt.Errorf("database %s: %w", redact(dsn), err)
 	}
-	name := fmt.Sprintf("database %q at %s", config.Database, address(config))
+	name := fmt.Sprintf("database %q at %s", config.Database, address(config.Host, config.Port))
 	db.engine = engine{
 		dialect:        goose.DialectPostgres,
 		snapshot:       &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
@@ -105,8 +105,15 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 			config.RuntimeParams[name] = value
 		}
 	}
-	if config.ConnectTimeout == 0 || config.ConnectTimeout > connectBound {
-		config.ConnectTimeout = connectBound
+	// Each server of the URL is tried within a statement's time, and as much is
+	// left for the statement: the first is often the one that is down.
+	servers := map[string]bool{address(config.Host, config.Port): true}
+	for _, f := range config.Fallbacks {
+		servers[address(f.Host, f.Port)] = true
+	}
+	each := statementBound / time.Duration(len(servers)+1)
+	if config.ConnectTimeout == 0 || config.ConnectTimeout > each {
+		config.ConnectTimeout = each
 	}
 	return config, nil
 }
@@ -120,11 +127,11 @@ func authority(dsn string) string {
 	return rest
 }
 
-func address(config *pgx.ConnConfig) string {
-	if strings.HasPrefix(config.Host, "/") {
-		return config.Host
+func address(host string, port uint16) string {
+	if strings.HasPrefix(host, "/") {
+		return host
 	}
-	return net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
+	return net.JoinHostPort(host, fmt.Sprint(port))
 }
 
 // SQLSTATEs that an operator can do something about.
@@ -215,7 +222,7 @@ func listen(ctx context.Context, config *pgx.ConnConfig, changed func()) {
 }
 
 func listenOnce(ctx context.Context, config *pgx.ConnConfig, changed func()) {
-	connectCtx, cancel := context.WithTimeout(ctx, connectBound)
+	connectCtx, cancel := context.WithTimeout(ctx, statementBound)
 	conn, err := pgx.ConnectConfig(connectCtx, config.Copy())
 	cancel()
 	if err != nil {
@@ -227,7 +234,7 @@ func listenOnce(ctx context.Context, config *pgx.ConnConfig, changed func()) {
 		_ = conn.Close(closeCtx) // it only listened
 	}()
 	bounded := func(f func(context.Context) error) error {
-		ctx, cancel := context.WithTimeout(ctx, connectBound)
+		ctx, cancel := context.WithTimeout(ctx, pingBound)
 		defer cancel()
 		return f(ctx)
 	}
