@@ -118,6 +118,7 @@ func (r *Runner) lead(ctx context.Context, state store.VerifyRound) error {
 		return err
 	}
 	r.set(state)
+	r.ended.Store(state.Ended) // by whomever: where no round ends any more, the metric says so
 	ctx, stop := context.WithCancelCause(ctx)
 	var holding sync.WaitGroup
 	defer holding.Wait()

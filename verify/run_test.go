@@ -215,6 +215,22 @@ func TestWhoTakesOverMissesNobodyWhoWasBeingLookedAt(t *testing.T) {
 	}
 }
 
+// Else nobody would notice that no round ends any more.
+func TestWhoTakesOverSaysWhenTheLastRoundEnded(t *testing.T) {
+	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
+	takeOver(t, db, store.VerifyRound{Began: time.Now().Unix(), Ended: 1_700_000_000, After: "aaa"})
+	release := make(chan struct{})
+	defer sync.OnceFunc(func() { close(release) })()
+	came := make(chan struct{}, 1)
+	b.site = func(http.ResponseWriter, *http.Request) { came <- struct{}{}; <-release }
+	r := b.runner(db, log, "one", "acme")
+	run(t, r)
+	<-came
+	if got := gauge(t, r, "onedoor_verify_round_ended_timestamp_seconds", ""); got != 1_700_000_000 {
+		t.Errorf("the metric says %v", got)
+	}
+}
+
 func TestAReplicaWhoseClockIsBehindLosesNoFailure(t *testing.T) {
 	b, db, log := newBed(t, tenant.Transparent), openStore(t), &lines{}
 	takeOver(t, db, store.VerifyRound{Began: time.Now().Unix() + 3600, After: "aaa"})
