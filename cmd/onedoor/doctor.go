@@ -191,7 +191,7 @@ func (c *doctorCommand) door(ctx context.Context, s *doctor.Subject) error {
 		if errors.As(err, &problems) && problems.Unreadable() {
 			return couldNotLook(errors.New(problems[0].Error()), "name the door's configuration, -c onedoor.yaml; or a provider without a door, --issuer https://auth.example.com/realms/atlas")
 		}
-		return err
+		return unread(err)
 	}
 	s.Kind = cfg.Provider.Kind
 	s.Origins = c.AppOrigin
@@ -221,6 +221,16 @@ func (c *doctorCommand) door(ctx context.Context, s *doctor.Subject) error {
 		}
 	}
 	return nil
+}
+
+// unread is the failure of a command that answers a question by its exit code,
+// where the configuration has mistakes: it could not look.
+func unread(err error) error {
+	var problems config.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	return &failure{code: 2, message: problems.Error()} // without it as its cause, which would be a finding
 }
 
 // issuersFor are the issuers, and those of the tenants that are looked at.

@@ -166,3 +166,14 @@ func TestTheDoctorLooksAtSomeTenantsOfTheDatabase(t *testing.T) {
 		t.Errorf("%v, %+v, %v", s.Names, s.Door, err)
 	}
 }
+
+// Exit code 1 says that a login fails, and nothing was asked about one.
+func TestWhoCannotReadItsConfigurationCouldNotLook(t *testing.T) {
+	file := writeFile(t, "onedoor.yaml", "public_url: https://auth.example.com\nlisten: :9000\nprovider: {embedded: {}}\nmistake: 1\nanother: 2\n")
+	for _, args := range [][]string{{"doctor", "-c", file}, {"tenant", "verify", "-c", file, "acme"}, {"tenant", "verify", "-c", file, "--failing"}} {
+		code, out, errs := tell(t.Context(), t, args...)
+		if code != 2 || !strings.Contains(errs, "mistake") || !strings.Contains(errs, "another") {
+			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
+		}
+	}
+}

@@ -65,12 +65,12 @@ func (c *tenantVerify) Run(t *terminal) error {
 			return &failure{code: 2, message: "--connect: " + err.Error(), hint: "for example --connect '*.example.com=10.0.0.5:443'"}
 		}
 	}
-	return c.registry(t, func(r *registrar) error {
+	return unread(c.registry(t, func(r *registrar) error {
 		if c.Failing {
 			return c.list(t, r)
 		}
 		return c.verify(t, r)
-	})
+	}))
 }
 
 // list shows what the doors have found.
