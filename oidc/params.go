@@ -235,10 +235,10 @@ func (ps Params) Encode() string { return ps.encodeAfter("", "") }
 func (ps Params) encodeAfter(before, separator string) string {
 	n := len(before) + len(separator)
 	for _, p := range ps {
-		n += escapedLen(p.Name) + escapedLen(p.Value) + 2
+		n += len(p.Name) + len(p.Value) + 2
 	}
 	var b strings.Builder
-	b.Grow(n)
+	b.Grow(n + n/4) // few octets need an escape
 	b.WriteString(before)
 	b.WriteString(separator)
 	for i, p := range ps {
@@ -272,16 +272,6 @@ func escape(b *strings.Builder, s string) {
 		b.WriteByte(hex[c&15])
 	}
 	b.WriteString(s[plain:])
-}
-
-func escapedLen(s string) int {
-	n := len(s)
-	for i := 0; i < len(s); i++ {
-		if !unreserved[s[i]] && s[i] != ' ' {
-			n += 2
-		}
-	}
-	return n
 }
 
 // unreserved are the octets that stand for themselves (RFC 3986 §2.3).
