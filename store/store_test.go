@@ -17,21 +17,7 @@ import (
 
 func open(t *testing.T, path string) *store.DB {
 	t.Helper()
-	return openWith(t, path, store.Options{})
-}
-
-func openWith(t *testing.T, path string, o store.Options) *store.DB {
-	t.Helper()
-	db, err := store.Open(t.Context(), path, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
+	return storetest.Open(t, path, store.Options{})
 }
 
 func TestSQLitePassesTheSuite(t *testing.T) {
@@ -43,29 +29,13 @@ func TestSQLitePassesTheSuite(t *testing.T) {
 		if paths[t.Name()] == "" {
 			paths[t.Name()] = filepath.Join(t.TempDir(), "onedoor.db")
 		}
-		return openWith(t, paths[t.Name()], o)
+		return storetest.Open(t, paths[t.Name()], o)
 	})
 }
 
 func TestManyProcessesMayStartAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "on e?do%or.db")
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			db, err := store.Open(t.Context(), path, store.Options{})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := db.SealKeys(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	storetest.OpenAtOnce(t, path)
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"onedoor/e2e/lab"
 	"onedoor/store"
+	"onedoor/store/storetest"
 )
 
 var rounds = flag.Int("rounds", 12, "how often a writer is killed")
@@ -262,7 +263,7 @@ func TestAKilledWriterLeavesSQLiteWhole(t *testing.T) {
 	v := &victim{known: map[string]content{}}
 	for range *rounds {
 		v.run(t, path, func(writer *os.Process) { _ = writer.Kill() })
-		db := open(t, path, noRest)
+		db := storetest.Open(t, path, noRest)
 		v.check(t, db)
 		checkWhole(t, "sqlite", path)
 		if err := db.Close(); err != nil {
@@ -278,7 +279,7 @@ func TestAKilledWriterLeavesSQLiteWhole(t *testing.T) {
 func TestAKilledWriterLeavesPostgreSQLWhole(t *testing.T) {
 	dsn := server().Database(t)
 	v := &victim{known: map[string]content{}}
-	db := open(t, dsn, noRest)
+	db := storetest.Open(t, dsn, noRest)
 	n := (*rounds + 3) / 4
 	for range n {
 		v.run(t, dsn, func(writer *os.Process) { _ = writer.Kill() })
@@ -317,7 +318,7 @@ func TestAKilledServerLeavesPostgreSQLWhole(t *testing.T) {
 	for i := range n {
 		v.run(t, dsn, func(*os.Process) { own.Stop([]syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL}[i%2]) })
 		own.Start()
-		db := open(t, dsn, noRest)
+		db := storetest.Open(t, dsn, noRest)
 		v.check(t, db)
 		checkWhole(t, "pgx", dsn)
 		own.SQL(name(dsn), `SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -12,6 +12,7 @@ import (
 
 	"onedoor/e2e/lab"
 	"onedoor/store"
+	"onedoor/store/storetest"
 	"onedoor/tenant"
 )
 
@@ -24,7 +25,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "onedoor.db")
-	db := open(t, path, store.Options{})
+	db := storetest.Open(t, path, store.Options{})
 	there := map[string]bool{}
 	batch := func(n int) (labels []string) {
 		for i := range 50 {
@@ -84,7 +85,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if db == nil {
-		db = open(t, path, store.Options{})
+		db = storetest.Open(t, path, store.Options{})
 	} else {
 		defer db.Close()
 	}
@@ -103,7 +104,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 // which the log has to be kept, and after.
 func TestTheWriteAheadLogIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "onedoor.db")
-	db := open(t, path, store.Options{})
+	db := storetest.Open(t, path, store.Options{})
 	size := func() int64 {
 		info, err := os.Stat(path + "-wal")
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"onedoor/e2e/lab"
-	"onedoor/store"
 )
 
 // suite is the life of the whole test binary.
@@ -28,17 +27,3 @@ func TestMain(m *testing.M) {
 
 // server is the one that tests share which leave it as it is.
 var server = sync.OnceValue(func() *lab.Postgres { return lab.StartPostgres(&suite) })
-
-func open(t *testing.T, dsn string, o store.Options) *store.DB {
-	t.Helper()
-	db, err := store.Open(t.Context(), dsn, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}

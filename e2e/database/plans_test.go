@@ -22,7 +22,7 @@ const rowsOfEach = 20_000
 // a plan that fits all values. Only tables of one row are read as a whole.
 func TestEveryStatementFindsItsRowsByAnIndex(t *testing.T) {
 	dsn := server().Database(t)
-	open(t, dsn, store.Options{})
+	storetest.Open(t, dsn, store.Options{})
 	db := connect(t, dsn)
 	db.SetMaxOpenConns(1)
 	fill(t, db)

@@ -34,14 +34,14 @@ func TestPostgreSQLPassesTheSuite(t *testing.T) {
 		if dsns[t.Name()] == "" {
 			dsns[t.Name()] = server().Database(t)
 		}
-		return open(t, dsns[t.Name()], o)
+		return storetest.Open(t, dsns[t.Name()], o)
 	})
 }
 
 func TestADatabaseIsCopiedFromOneEngineToTheOther(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "onedoor.db")
-	storetest.Copy(t, open(t, file, store.Options{}), open(t, server().Database(t), store.Options{}))
-	storetest.Copy(t, open(t, server().Database(t), store.Options{}), open(t, file+".back", store.Options{}))
+	storetest.Copy(t, storetest.Open(t, file, store.Options{}), storetest.Open(t, server().Database(t), store.Options{}))
+	storetest.Copy(t, storetest.Open(t, server().Database(t), store.Options{}), storetest.Open(t, file+".back", store.Options{}))
 }
 
 // TestTheProviderKeepsItsPromisesOnPostgreSQL runs the embedded provider's own
@@ -67,29 +67,12 @@ func TestTheProviderKeepsItsPromisesOnPostgreSQL(t *testing.T) {
 }
 
 func TestManyProcessesMayStartAtOnce(t *testing.T) {
-	dsn := server().Database(t)
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			db, err := store.Open(t.Context(), dsn, store.Options{})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := db.SealKeys(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	storetest.OpenAtOnce(t, server().Database(t))
 }
 
 func TestTextIsComparedOctetByOctet(t *testing.T) {
 	dsn := server().Database(t)
-	open(t, dsn, store.Options{})
+	storetest.Open(t, dsn, store.Options{})
 	raw := connect(t, dsn)
 	rows, err := raw.Query(`SELECT table_name, column_name FROM information_schema.columns
 		WHERE table_schema = 'public' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'`)
@@ -134,7 +117,7 @@ func TestAnUnusableServerSaysWhatToDo(t *testing.T) {
 	latin := server().Database(t)
 	server().SQL("postgres", "DROP DATABASE "+name(latin), "CREATE DATABASE "+name(latin)+" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
 	newer := server().Database(t)
-	open(t, newer, store.Options{})
+	storetest.Open(t, newer, store.Options{})
 	server().SQL(name(newer), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
 	frozen := server().Database(t)
 	server().SQL("postgres", "ALTER DATABASE "+name(frozen)+" SET default_transaction_read_only = on")
@@ -190,7 +173,7 @@ func puts(labels ...string) (list []store.TenantPut) {
 func TestAServerThatIsRestartedIsFoundAgain(t *testing.T) {
 	own := lab.StartPostgres(t)
 	dsn := own.Database(t)
-	db := open(t, dsn, store.Options{})
+	db := storetest.Open(t, dsn, store.Options{})
 	heard := make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -248,7 +231,7 @@ func TestAServerThatIsRestartedIsFoundAgain(t *testing.T) {
 func TestAServerThatHangsHangsNobodyForLong(t *testing.T) {
 	own := lab.StartPostgres(t)
 	dsn := own.Database(t)
-	db := open(t, dsn, store.Options{})
+	db := storetest.Open(t, dsn, store.Options{})
 	own.SignalAll(syscall.SIGSTOP)
 	var wg sync.WaitGroup
 	start := time.Now()
