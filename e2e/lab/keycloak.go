@@ -127,9 +127,10 @@ func StartKeycloak(s Scope, o KeycloakOptions) *Keycloak {
 	if _, err := os.Stat(filepath.Join(dist, "bin", "kc.sh")); err != nil {
 		s.Fatalf("Keycloak is missing; run: tools/deps e2e (%v)", err)
 	}
-	// Keycloak writes into its own directory.
+	// Keycloak writes into its own directory: a copy, also where the cache holds a
+	// link to it.
 	home := filepath.Join(TempDir(s, "keycloak"), "home")
-	if out, err := exec.Command("cp", "-a", "--reflink=auto", dist, home).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cp", "-a", "--reflink=auto", dist+"/.", home).CombinedOutput(); err != nil {
 		s.Fatalf("Keycloak: %v: %s", err, out)
 	}
 	imports := filepath.Join(home, "data", "import")
