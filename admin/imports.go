@@ -95,31 +95,11 @@ func (a *API) importTenants(ctx context.Context, in *importIn) (*importOut, erro
 	for i, r := range rows {
 		puts[i] = r.put(r.Label)
 	}
-	before, err := a.Store.Revision(ctx)
-	if err != nil {
-		return nil, err
-	}
-	put := a.Store.PutTenants
-	if in.DryRun {
-		put = a.Store.TryTenants
-	}
-	list, err := put(ctx, actor(ctx), puts)
+	did, err := a.Store.ImportTenants(ctx, actor(ctx), puts, in.DryRun)
 	if err != nil {
 		return nil, rowsRefused(err, lines)
 	}
-	out := Imported{DryRun: in.DryRun, Revision: before}
-	for _, t := range list {
-		switch {
-		case t.Revision <= before:
-			out.Unchanged++
-		case t.CreatedAt == t.UpdatedAt:
-			out.Added++
-		default:
-			out.Changed++
-		}
-		out.Revision = max(out.Revision, t.Revision)
-	}
-	return &importOut{Body: out}, nil
+	return &importOut{Imported{Added: did.Added, Changed: did.Changed, Unchanged: did.Unchanged, Revision: did.Revision, DryRun: in.DryRun}}, nil
 }
 
 // readRows reads the batch and holds each row against the document and the

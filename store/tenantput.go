@@ -70,10 +70,37 @@ func (e RowErrors) Unwrap() []error {
 // them as they are then, in the order of puts. A put that changes nothing leaves
 // no trace. Rows that are wrong are all named, by RowErrors.
 func (db *DB) PutTenants(ctx context.Context, who Actor, puts []TenantPut) ([]Tenant, error) {
-	return db.putTenants(ctx, who, puts, nil)
+	b, err := db.putTenants(ctx, who, puts, nil)
+	if err != nil {
+		return nil, err
+	}
+	return b.result, nil
 }
 
-func (db *DB) putTenants(ctx context.Context, who Actor, puts []TenantPut, end error) ([]Tenant, error) {
+// Imported is what an import did.
+type Imported struct {
+	Added, Changed, Unchanged int   // tenants
+	Revision                  int64 // of the registry afterwards
+}
+
+// ImportTenants is PutTenants for whoever counts. With dry it says what it would
+// do, and keeps nothing.
+func (db *DB) ImportTenants(ctx context.Context, who Actor, puts []TenantPut, dry bool) (Imported, error) {
+	var end error
+	if dry {
+		end = errDryRun
+	}
+	b, err := db.putTenants(ctx, who, puts, end)
+	if err != nil {
+		return Imported{}, err
+	}
+	return b.did, nil
+}
+
+// errDryRun ends a transaction that is not to be kept.
+var errDryRun = errors.New("dry run")
+
+func (db *DB) putTenants(ctx context.Context, who Actor, puts []TenantPut, end error) (*batch, error) {
 	if len(puts) > MaxBatch {
 		return nil, fmt.Errorf("%w tenants in one batch: %d, at most %d", ErrTooMany, len(puts), MaxBatch)
 	}
@@ -92,7 +119,7 @@ func (db *DB) putTenants(ctx context.Context, who Actor, puts []TenantPut, end e
 	if err != nil && !errors.Is(err, errDryRun) {
 		return nil, err
 	}
-	return b.result, nil
+	return b, nil
 }
 
 // batch is one run of PutTenants.
@@ -101,6 +128,7 @@ type batch struct {
 	db      *DB
 	puts    []TenantPut
 	result  []Tenant
+	did     Imported
 	wrong   RowErrors
 	there   map[string]Tenant // by label
 	byID    map[string]Tenant // of the IDs that were given, removed ones too
@@ -206,6 +234,7 @@ func (b *batch) run(ctx context.Context) error {
 	if len(b.wrong) > 0 {
 		return b.wrong
 	}
+	b.did.Revision = b.revision
 	return b.write(ctx)
 }
 
@@ -313,6 +342,7 @@ func (b *batch) keep(i int, action string, was *Tenant) error {
 	}
 	if action == "tenant.set" && next.same(was) {
 		b.result[i] = *was
+		b.did.Unchanged++
 		return nil
 	}
 	revision, err := b.made(action, tenantSubject(next.Label), before, next.record())
@@ -321,6 +351,11 @@ func (b *batch) keep(i int, action string, was *Tenant) error {
 	}
 	next.Revision, next.UpdatedAt = revision, b.at
 	next.admit(next.Domains)
+	if action == "tenant.add" {
+		b.did.Added++
+	} else {
+		b.did.Changed++
+	}
 	b.result[i] = next
 	b.written = append(b.written, next)
 	return nil
@@ -424,12 +459,4 @@ func (c *change) tenant(ctx context.Context, label string, ifRevision int64) (Te
 		return t, ErrConflict
 	}
 	return t, err
-}
-
-// errDryRun ends a transaction that is not to be kept.
-var errDryRun = errors.New("dry run")
-
-// TryTenants says what PutTenants would, and keeps nothing.
-func (db *DB) TryTenants(ctx context.Context, who Actor, puts []TenantPut) ([]Tenant, error) {
-	return db.putTenants(ctx, who, puts, errDryRun)
 }

@@ -68,11 +68,16 @@ func tenantsKept(t *testing.T, a, b *store.DB) {
 
 	before := revision(t, b)
 	other := label("globex")
-	tried, err := b.TryTenants(ctx, anna, []store.TenantPut{p, other})
+	changed := p
+	changed.Notes = "others"
+	tried, err := b.ImportTenants(ctx, anna, []store.TenantPut{changed, other}, true)
 	must(t, err)
-	same(t, labels(tried), "acme globex")
+	same(t, tried, store.Imported{Added: 1, Changed: 1, Revision: before + 2})
+	tried, err = b.ImportTenants(ctx, anna, []store.TenantPut{p}, false)
+	must(t, err)
+	same(t, tried, store.Imported{Unchanged: 1, Revision: before})
 	other.IfRevision = 7
-	_, err = b.TryTenants(ctx, anna, []store.TenantPut{p, other})
+	_, err = b.ImportTenants(ctx, anna, []store.TenantPut{p, other}, true)
 	is(t, err, store.ErrConflict)
 	same(t, revision(t, a), before) // trying leaves nothing
 	_, err = a.Tenant(ctx, "globex")
