@@ -32,7 +32,9 @@ func (r *Report) Redact(how Redaction, s *Subject) {
 	if how == RedactNames {
 		names := pseudonyms(r, s)
 		addresses := mask
-		mask = func(text string) string { return addresses(names.Replace(text)) }
+		mask = func(text string) string {
+			return addresses(names.Replace(authority.ReplaceAllString(text, `issued by "…"`)))
+		}
 	}
 	each := func(texts ...*string) {
 		for _, t := range texts {
@@ -102,7 +104,14 @@ func maskAddresses(s *Subject) func(string) string {
 	}
 }
 
-var urlHost = regexp.MustCompile(`https?://([^\s/:?#"',;)\]]+)`)
+var (
+	urlHost = regexp.MustCompile(`https?://([^\s/:?#"',;)\]]+)`)
+	// bareHost is a name without a scheme, as certificates and name services have
+	// them.
+	bareHost = regexp.MustCompile(`(?i)(?:\*\.)?((?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]+)`)
+	// authority is who issued a certificate: a company's own has its name.
+	authority = regexp.MustCompile(`issued by "[^"]*"`)
+)
 
 // pseudonyms gives every host, client and tenant that is in the report another
 // name, the same one each time. What a name is like stays: below localhost, a
@@ -130,6 +139,9 @@ func pseudonyms(r *Report, s *Subject) *strings.Replacer {
 	}
 	for _, c := range r.Checks {
 		for _, m := range urlHost.FindAllStringSubmatch(c.Title+" "+c.Said, -1) {
+			host(m[1])
+		}
+		for _, m := range bareHost.FindAllStringSubmatch(c.Said, -1) {
 			host(m[1])
 		}
 	}

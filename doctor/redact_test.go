@@ -70,6 +70,34 @@ func TestASharedReportNamesNobody(t *testing.T) {
 	}
 }
 
+// A certificate has the names of others, and its issuer's is a company's.
+func TestASharedReportNamesNobodyOfACertificate(t *testing.T) {
+	for name, h := range map[string]Handshake{
+		"names":    {Names: []string{"portal.globex.example.org", "*.initech.example.org", "10.20.30.40"}, Failure: failName},
+		"issuer":   {Issuer: "CN=Globex Root,O=Globex", Failure: failAuthority},
+		"issuer 2": {Issuer: "CN=Globex Root,O=Globex", Failure: failChain},
+	} {
+		s := Subject{Issuer: "https://auth.onedoor.invalid", Discovery: []string{"https://inside.onedoor.invalid"}}
+		r := examine(t, s, pretend("app", func(sight *Sight) {
+			for i := range sight.Bases {
+				v := &sight.Bases[i].Discovery
+				*v = Visit{For: v.For, URL: v.URL, Handshake: &h, Failure: h.Failure}
+			}
+		}))
+		r.Redact(RedactNothing, &s)
+		if got := strings.ToLower(text(t, r)); !strings.Contains(got, "globex") {
+			t.Fatalf("%s: there is nothing to hide: %s", name, got)
+		}
+		r.Redact(RedactNames, &s)
+		got := strings.ToLower(text(t, r))
+		for _, hidden := range []string{"globex", "initech", "20.30.40"} {
+			if strings.Contains(got, hidden) {
+				t.Errorf("%s: %q is in the report: %s", name, hidden, got)
+			}
+		}
+	}
+}
+
 func TestNoTokenIsInAReport(t *testing.T) {
 	f := newFake(t)
 	secret := token(t, "k9", map[string]any{"iss": f.URL, "aud": "app", "sub": "ada-lovelace", "email": "ada@example.com"})
