@@ -126,7 +126,7 @@ func (c *examination) lost(p place, v Visit) verdict {
 	case failNotNamed:
 		return warn(ReachNotNamed, originOf(v.URL), v.URL+" was not named and is not asked", "name it too, if it is yours: --also "+originOf(v.URL))
 	case failCut:
-		return skip("there was no time left: raise --timeout")
+		return late()
 	case failBrowser:
 		return c.browserFailed(v)
 	}

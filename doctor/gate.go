@@ -20,6 +20,8 @@ const (
 	connectTimeout = 4 * time.Second  // more than a SYN's two retries, 1 s and 3 s
 	answerTimeout  = 10 * time.Second // openid-client gives up after 3.5 s
 	maxAddresses   = 6
+
+	stepTimeout = answerTimeout + 2*connectTimeout // of one request, its body included
 )
 
 // NotNamedError is a request to a host that nobody named. It is not made.

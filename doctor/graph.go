@@ -50,6 +50,7 @@ type Report struct {
 	Table         [][]string `json:"reach"` // who reaches what; the first row is the heading
 	Configuration []Snippet  `json:"configuration"`
 	TookMillis    int64      `json:"took_ms"`
+	Late          bool       `json:"late,omitempty"` // there was no time left for some checks
 }
 
 // Seer is a vantage of a report.
@@ -87,6 +88,11 @@ type verdict struct {
 	said    string
 	fix     []string
 	alone   bool // no other failure explains it
+	late    bool // it was skipped because there was no time left
+}
+
+func late() verdict {
+	return verdict{status: Skipped, said: "there was no time left: raise --timeout", late: true}
 }
 
 // itself is a verdict that no other failure explains: two mistakes are two
@@ -126,6 +132,7 @@ func (g *graph) judge(ctx context.Context, progress func(string)) *Report {
 		c := Check{ID: n.id, Kind: n.kind, Vantage: n.vantage, Title: n.title}
 		v, blamed := n.examine(ctx, made, progress)
 		c.Status, c.Cause, c.Said = v.status, v.cause, v.said
+		r.Late = r.Late || v.late
 		at := -1
 		switch {
 		case c.Status == Skipped && blamed != "":
@@ -183,7 +190,7 @@ func (n node) examine(ctx context.Context, made map[string]Check, progress func(
 		return skip("%s failed", c.Title), id
 	}
 	if ctx.Err() != nil {
-		return skip("there was no time left: raise --timeout"), ""
+		return late(), ""
 	}
 	progress(n.title)
 	return n.run(ctx), ""

@@ -92,3 +92,16 @@ func TestFailuresStandBeforeWarnings(t *testing.T) {
 		t.Errorf("the findings are %+v", r.Findings)
 	}
 }
+
+func TestAReportSaysThatThereWasNoTimeLeft(t *testing.T) {
+	var g graph
+	g.add(node{id: "one", run: func(context.Context) verdict { return ok("") }})
+	if r := g.judge(t.Context(), func(string) {}); r.Late {
+		t.Errorf("%+v", r)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r := g.judge(over, func(string) {}); !r.Late || r.Checks[0].Status != Skipped {
+		t.Errorf("%+v", r)
+	}
+}

@@ -49,25 +49,20 @@ func (s *Scout) begin(ctx context.Context, start string) login {
 	}
 	for range maxHops {
 		l.hops = append(l.hops, bare(at))
-		resp, err := s.get(ctx, at, jar, &AnswerTo{})
+		got, err := s.step(ctx, at, jar, &AnswerTo{})
 		if err != nil {
 			l.failed = bounded(oneLine(rootOf(err).Error()), maxSaid)
 			return l
 		}
-		for _, c := range resp.Cookies() {
+		for _, c := range got.cookies {
 			l.cookies = append(l.cookies, loginCookie{
 				name: bounded(c.Name, 100), host: at.Hostname(), secure: c.Secure, strict: c.SameSite == http.SameSiteStrictMode,
 				http: at.Scheme == "http" && !local(at.Hostname()),
 			})
 		}
-		answer, err := readAnswer(resp)
-		if err != nil {
-			l.failed = bounded(oneLine(err.Error()), maxSaid)
-			return l
-		}
-		l.status, l.said = answer.Status, answer.Said
-		to, err := resp.Location()
-		if err != nil || answer.Status < 300 || answer.Status > 399 {
+		l.status, l.said = got.Status, got.Said
+		to := got.to
+		if to == nil {
 			return l
 		}
 		if q := to.Query(); q.Get("client_id") != "" && (q.Get("redirect_uri") != "" || q.Get("request_uri") != "") {

@@ -19,6 +19,8 @@ func (s *Scout) push(ctx context.Context, q Question, request *url.URL, a *Answe
 	if err != nil {
 		return nil, fmt.Errorf("the endpoint for pushed requests %q is not a URL", q.Push)
 	}
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
 	a.At = bare(at)
 	a.Hops = append(a.Hops, a.At)
 	if !s.named(at) { // no secret is pushed, but nothing goes to a stranger

@@ -163,31 +163,25 @@ func (s *Scout) Ask(ctx context.Context, q Question) AnswerTo {
 		}
 		a.At = bare(at)
 		a.Hops = append(a.Hops, a.At)
-		resp, err := s.get(ctx, at, jar, &a)
+		got, err := s.step(ctx, at, jar, &a)
 		if err != nil {
 			a.Outcome, a.Said = Unreachable, bounded(oneLine(rootOf(err).Error()), maxSaid)
 			break
 		}
-		answer, err := readAnswer(resp)
-		if err != nil {
-			a.Outcome, a.Said = Unreachable, bounded(oneLine(err.Error()), maxSaid)
+		a.Status = got.Status
+		if got.to == nil {
+			a.page(got.Answer)
 			break
 		}
-		a.Status = resp.StatusCode
-		to, err := resp.Location()
-		if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 {
-			a.page(answer)
+		if arrived(got.location, got.to, ends) {
+			a.arrive(got.to, state)
 			break
 		}
-		if arrived(resp.Header.Get("Location"), to, ends) {
-			a.arrive(to, state)
+		if !s.named(got.to) {
+			a.Outcome, a.At = Elsewhere, bare(got.to)
 			break
 		}
-		if !s.named(to) {
-			a.Outcome, a.At = Elsewhere, bare(to)
-			break
-		}
-		at = to
+		at = got.to
 	}
 	if a.Outcome == "" {
 		a.Outcome, a.Said = Unclear, fmt.Sprintf("still redirected after %d steps", maxHops)
@@ -227,63 +221,6 @@ func (q Question) request(state string) (*url.URL, error) {
 	}
 	u.RawQuery = ps.Encode()
 	return u, nil
-}
-
-// get makes one step. The jar takes http under localhost for as good as https,
-// as browsers do, and notes Secure cookies that a browser would drop.
-func (s *Scout) get(ctx context.Context, at *url.URL, jar http.CookieJar, a *AnswerTo) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Accept", "text/html")
-	r.Header.Set("User-Agent", s.gate.agent)
-	for _, c := range jar.Cookies(asHTTPS(at)) {
-		r.AddCookie(c)
-	}
-	if err := s.detour(r, at); err != nil {
-		return nil, err
-	}
-	resp, err := s.gate.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	if resp.Request != nil { // Location is relative to what the browser asked
-		resp.Request = resp.Request.Clone(ctx)
-		resp.Request.URL = at
-	}
-	cookies := resp.Cookies()
-	if at.Scheme == "http" && !local(at.Hostname()) {
-		for _, c := range cookies {
-			if c.Secure && !slices.Contains(a.Insecure, c.Name) {
-				a.Insecure = append(a.Insecure, bounded(c.Name, 100))
-			}
-		}
-	}
-	jar.SetCookies(asHTTPS(at), cookies)
-	return resp, nil
-}
-
-// detour sends a request for an origin where it really goes, as a proxy does.
-func (s *Scout) detour(r *http.Request, at *url.URL) error {
-	origin := originOf(at.String())
-	to := s.via[origin]
-	if to == "" {
-		return nil
-	}
-	u, err := url.Parse(to)
-	if err != nil {
-		return err
-	}
-	claim(r, origin)
-	r.URL.Scheme, r.URL.Host = u.Scheme, u.Host
-	return nil
-}
-
-func asHTTPS(u *url.URL) *url.URL {
-	c := *u
-	c.Scheme = "https"
-	return &c
 }
 
 func (s *Scout) named(u *url.URL) bool {

@@ -3,11 +3,14 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 const appURI = "https://acme.example.com/cb"
@@ -224,4 +227,39 @@ func TestAVisitOfASiteNamesItForThatVisitAlone(t *testing.T) {
 	if v := s.Visit(t.Context(), f.URL, VisitOptions{Foreign: true}); v.Answer != nil || v.Cause() != ReachLoopback {
 		t.Errorf("%+v", v)
 	}
+}
+
+// trickle answers for an origin, and never comes to the end of it.
+type trickle struct{}
+
+func (trickle) RoundTrip(r *http.Request) (*http.Response, error) {
+	out, in := io.Pipe()
+	context.AfterFunc(r.Context(), func() { _ = in.CloseWithError(r.Context().Err()) })
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: out, Request: r}, nil
+}
+
+func TestAnAnswerWithoutEndDoesNotTakeTheTimeOfTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const origin = "https://auth.example.com"
+		s := NewScout(ScoutOptions{Allowed: []string{origin}, Inside: map[string]http.RoundTripper{origin: trickle{}}})
+		for name, ask := range map[string]func() Outcome{
+			"a login": func() Outcome {
+				return s.Ask(t.Context(), Question{Endpoint: origin, ClientID: "app", RedirectURI: appURI}).Outcome
+			},
+			"a pushed one": func() Outcome {
+				return s.Ask(t.Context(), Question{Endpoint: origin, Push: origin, ClientID: "app", RedirectURI: appURI}).Outcome
+			},
+			"an app's": func() Outcome {
+				if l := s.begin(t.Context(), origin); l.failed == "" {
+					return Accepted
+				}
+				return Unreachable
+			},
+		} {
+			began := time.Now()
+			if got := ask(); got != Unreachable || time.Since(began) != stepTimeout {
+				t.Errorf("%s: %s after %s", name, got, time.Since(began))
+			}
+		}
+	})
 }

@@ -123,7 +123,7 @@ func (g *gate) visit(ctx context.Context, q request) Visit {
 	v := Visit{For: q.what, URL: q.url, As: q.as}
 	began := time.Now()
 	t := &trail{}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, trailKey{}, t), answerTimeout+2*connectTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, trailKey{}, t), stepTimeout)
 	defer cancel()
 	r, err := q.make(ctx)
 	if err == nil {

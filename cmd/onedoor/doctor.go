@@ -81,12 +81,12 @@ func (c *doctorCommand) Run(t *terminal) error {
 }
 
 // verdictOf is the exit code: a vantage that was asked for and could not look
-// leaves the question open.
+// leaves the question open, and so does a check for which there was no time.
 func verdictOf(r *doctor.Report) error {
 	switch {
 	case !r.OK:
 		return alreadySaid(1)
-	case slices.ContainsFunc(r.Vantages, func(v doctor.Seer) bool { return v.Blind != "" }):
+	case r.Late, slices.ContainsFunc(r.Vantages, func(v doctor.Seer) bool { return v.Blind != "" }):
 		return alreadySaid(2)
 	case !slices.ContainsFunc(r.Checks, func(c doctor.Check) bool { return c.Status == doctor.OK }):
 		return alreadySaid(2)

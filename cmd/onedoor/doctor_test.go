@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -175,5 +176,33 @@ func TestWhoCannotReadItsConfigurationCouldNotLook(t *testing.T) {
 		if code != 2 || !strings.Contains(errs, "mistake") || !strings.Contains(errs, "another") {
 			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
 		}
+	}
+}
+
+func TestTheExitCodeOfAReport(t *testing.T) {
+	fine := []doctor.Check{{Status: doctor.OK}}
+	for name, tt := range map[string]struct {
+		report doctor.Report
+		want   int
+	}{
+		"all is well":            {doctor.Report{OK: true, Checks: fine}, 0},
+		"a check failed":         {doctor.Report{Checks: fine, Late: true}, 1},
+		"there was no time left": {doctor.Report{OK: true, Checks: fine, Late: true}, 2},
+		"a vantage was blind":    {doctor.Report{OK: true, Checks: fine, Vantages: []doctor.Seer{{Name: "app", Blind: "no such container"}}}, 2},
+		"nothing was looked at":  {doctor.Report{OK: true}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := 0
+			if err := verdictOf(&tt.report); err != nil {
+				var f *failure
+				if !errors.As(err, &f) {
+					t.Fatal(err)
+				}
+				code = f.code
+			}
+			if code != tt.want {
+				t.Errorf("exit code %d, want %d", code, tt.want)
+			}
+		})
 	}
 }
