@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"onedoor/journal"
 )
@@ -130,6 +131,23 @@ func TestWhoFollowsSeesEachLegOnce(t *testing.T) {
 		}
 		if n := strings.Count(out.String(), "\n"); n != 1 {
 			t.Errorf("%d lines %s:\n%s", n, way, out.String())
+		}
+	}
+}
+
+func TestAReplicaWhoseClockIsAheadHidesNoLegsOfTheOthers(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name                string
+		since, newest, want time.Duration // from now
+	}{
+		{"nothing came", -time.Minute, -10000 * time.Hour, -time.Minute},
+		{"what came was old", -10 * time.Second, -5 * time.Second, -10 * time.Second},
+		{"some came", -time.Minute, -time.Second, -time.Second - tailBack},
+		{"one came from the future", -time.Minute, time.Hour, -tailBack},
+	} {
+		if got := goOn(now.Add(tt.since), now.Add(tt.newest), now).Sub(now); got != tt.want {
+			t.Errorf("%s: it goes on from %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }

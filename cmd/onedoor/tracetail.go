@@ -40,9 +40,7 @@ func (c *traceTail) Run(t *terminal) error {
 			if err != nil {
 				return t.refusal(err)
 			}
-			if from := newest.Add(-tailBack); from.After(since) {
-				since = from
-			}
+			since = goOn(since, newest, time.Now())
 			for request, at := range seen {
 				if at.Before(since) {
 					delete(seen, request)
@@ -55,6 +53,18 @@ func (c *traceTail) Run(t *terminal) error {
 			}
 		}
 	})
+}
+
+// goOn is from when on legs are asked for again. A replica whose clock is ahead
+// does not hide those of all others.
+func goOn(since, newest, now time.Time) time.Time {
+	if newest.After(now) {
+		newest = now
+	}
+	if from := newest.Add(-tailBack); from.After(since) {
+		return from
+	}
+	return since
 }
 
 // next prints the legs since a time that were not seen yet.
