@@ -148,6 +148,7 @@ func noSite(label, app string) *Problem {
 	return problem(http.StatusNotFound, "no_such_site", "Tenant "+label+" has no site of its own for "+app+".", "PUT one to the same path")
 }
 
+// Checked is a site, and what a look for its proof has found.
 type Checked struct {
 	Proof
 	Texts  []string `json:"texts" nullable:"false" doc:"What was found at the record's name."`

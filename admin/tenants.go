@@ -13,7 +13,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"onedoor/domains"
 	"onedoor/store"
 	"onedoor/tenant"
 )
@@ -379,50 +378,6 @@ func (a *API) deleteTenant(ctx context.Context, in *deleteIn) (*struct{}, error)
 		return nil, refusedAt(err, in.Label, revision)
 	}
 	return nil, nil
-}
-
-// refusedAt is refused for a change that was bound to a revision: somebody
-// changed the tenant after it was looked at.
-func refusedAt(err error, label string, revision int64) error {
-	if revision != 0 && (errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists)) {
-		return problem(http.StatusPreconditionFailed, "precondition_failed", "It was changed by another a moment ago.", "read it again, and send the ETag that it has now")
-	}
-	return refused(err, label)
-}
-
-// refused makes a problem of what the store refuses. Any other error stays what
-// it is: the database's.
-func refused(err error, label string) error {
-	var row *store.RowError
-	if errors.As(err, &row) {
-		err = row.Err
-	}
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return problem(http.StatusNotFound, "no_such_tenant", "There is no tenant "+label+".", "GET /v1/tenants lists those that there are")
-	case errors.Is(err, store.ErrExists):
-		return problem(http.StatusConflict, "tenant_exists", "There is a tenant "+label+" already.", "change it with PUT or PATCH, without If-None-Match")
-	case errors.Is(err, store.ErrResting):
-		return problem(http.StatusConflict, "label_resting", sentence(err), "choose another label, or send the removed tenant's id to have that tenant back")
-	case errors.Is(err, store.ErrConflict):
-		return problem(http.StatusConflict, "conflict", sentence(err), "read the tenant again")
-	case errors.Is(err, store.ErrTooMany):
-		return problem(http.StatusConflict, "too_many", sentence(err), "remove some, or raise the limit")
-	case errors.Is(err, domains.ErrTaken):
-		return problem(http.StatusConflict, "site_taken", sentence(err), "have its owner take the other tenant's text out of the DNS; it lapses after domains.grace")
-	case errors.Is(err, store.ErrInvalid):
-		return invalid([]Mistake{{Location: "body", Detail: err.Error()}})
-	}
-	return err
-}
-
-// sentence makes an error's text one.
-func sentence(err error) string {
-	text := []byte(err.Error())
-	if c := text[0]; c >= 'a' && c <= 'z' {
-		text[0] = c - 'a' + 'A'
-	}
-	return string(text) + "."
 }
 
 // TransformSchema lets the status be null, as what may be left out may be.
