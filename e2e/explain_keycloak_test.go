@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,6 +25,7 @@ func provokeKeycloak(t *testing.T, provoked *provocations) {
 		lab.Publish(t, lab.Here, w.address(), lab.Here, strings.TrimPrefix(w.keycloak.Origin, "http://"))
 		k.logins()
 		k.tokens()
+		k.renamed()
 	})
 	t.Run("a door", func(t *testing.T) {
 		door := w.serve(t, w.config(t, transparentApp(sitePort)))
@@ -150,4 +152,63 @@ func (k *keycloakCounter) tokens() {
 	v := k.visitor()
 	v.ask(http.MethodGet, k.endpoint("userinfo"), nil, "Authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
 	k.provoked.knows(k.t, "session-issuer", v.seen.String())
+}
+
+// A realm whose name changes under the feet of its one client, a machine that may
+// change it.
+const (
+	renamed = "renamed"
+	machine = "machine"
+)
+
+func renamedRealm() lab.Realm {
+	r := lab.NewRealm(renamed, lab.Client{
+		ClientID: machine, Secret: clientSecret, ServiceAccounts: true,
+		Attributes: map[string]string{"client_credentials.use_refresh_token": "true"},
+	})
+	r.Users = []lab.User{{
+		Username: "service-account-" + machine, Enabled: true, ServiceAccountOf: machine,
+		ClientRoles: map[string][]string{"realm-management": {"manage-realm", "view-realm"}},
+	}}
+	return r
+}
+
+// renamed takes a token under one name of the provider and refreshes it under
+// another.
+func (k *keycloakCounter) renamed() {
+	origin := k.world.public()
+	v := k.visitor()
+	tokens := func(with url.Values) string {
+		with.Set("client_id", machine)
+		with.Set("client_secret", clientSecret)
+		answer, _ := v.ask(http.MethodPost, origin+"/realms/"+renamed+"/protocol/openid-connect/token", with)
+		return answer
+	}
+	var first struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	answer := tokens(url.Values{"grant_type": {"client_credentials"}})
+	if err := json.Unmarshal([]byte(answer), &first); err != nil || first.Refresh == "" {
+		k.t.Fatalf("no refresh token (%v): %s", err, answer)
+	}
+	body := fmt.Sprintf(`{"realm": %q, "enabled": true, "attributes": {"frontendUrl": "https://auth.example.com"}}`, renamed)
+	r, err := http.NewRequestWithContext(k.t.Context(), http.MethodPut, origin+"/admin/realms/"+renamed, strings.NewReader(body))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+first.Access)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := v.client.Do(r)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		k.t.Fatalf("the realm is not renamed: %s", resp.Status)
+	}
+	// Keycloak answers before all of it knows the new name.
+	k.provoked.awaitKnown(k.t, "session-issuer", func() string {
+		return tokens(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first.Refresh}})
+	})
 }

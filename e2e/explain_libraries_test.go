@@ -55,7 +55,7 @@ func (w *workshop) logIn(t *testing.T, cmd *exec.Cmd, logins []libraryLogin) {
 		cmd.Args = append(cmd.Args, l.how+"="+l.at)
 	}
 	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+w.pki.file, "REQUESTS_CA_BUNDLE="+w.pki.file)
-	limit := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }) // a library may wait for ever
+	limit := time.AfterFunc(4*time.Minute, func() { _ = cmd.Process.Kill() }) // a library may wait for ever
 	out, err := cmd.CombinedOutput()
 	limit.Stop()
 	said := strings.Split(string(out), "\f")
@@ -174,15 +174,15 @@ var pythonLogins = []libraryLogin{
 	{"redirect-uri", "provider", "none"},
 	{"refused-nameless", "requests", itself},
 	{"no-such-host", "requests", nobody},
-	{"timeout", "requests", "http://lost.example.com"},
-	{"timeout", "patient", "http://gone.example.com"},
+	{"timeout", "hasty-requests", "http://lost.example.com"},
+	{"timeout", "requests", "http://gone.example.com"},
 	{"timeout", "requests", "http://far.example.com"},
-	{"slow", "requests", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
+	{"slow", "hasty-requests", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
 	{"unknown-ca", "requests", "https://private.test:9443"},
 	{"refused-nameless", "httpx", itself},
 	{"no-such-host", "httpx", nobody},
-	{"timeout", "httpx", "http://lost.example.com"},
-	{"slow", "httpx", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
+	{"timeout", "hasty-httpx", "http://lost.example.com"},
+	{"slow", "hasty-httpx", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
 	{"not-found", "httpx", mistakenOrigin + "/missing/realms/atlas" + wellKnown},
 	{"endpoint-status", "mozilla", "token-missing"},
 	{"unknown-ca", "httpx", "https://private.test:9443"},
@@ -263,16 +263,16 @@ var rubyLogins = []libraryLogin{
 	{"keys-other", "omniauth", "algorithm"},
 	{"endpoint-status", "omniauth", "keys-missing"},
 	{"refused-nameless", "omniauth", "refused"},
-	{"slow", "omniauth", "hang"},
+	{"slow", "hasty-omniauth", "hang"},
 	{"https-to-http", "untold-omniauth", "none"},
 	{"refused-nameless", "omniauth", itself + "/realms/atlas"},
 	{"no-such-host", "omniauth", nobody + "/realms/atlas"},
 	{"unknown-ca", "omniauth", "https://private.test:9443/none/realms/atlas"},
 	{"loopback", "net-http", itself},
 	{"no-such-host", "net-http", nobody},
-	{"timeout", "omniauth", "http://lost.example.com/realms/atlas"},
-	{"timeout", "net-http", "http://lost.example.com"},
-	{"slow", "net-http", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
+	{"timeout", "hasty-omniauth", "http://lost.example.com/realms/atlas"},
+	{"timeout", "hasty-net-http", "http://lost.example.com"},
+	{"slow", "hasty-net-http", mistakenOrigin + "/hang/realms/atlas" + wellKnown},
 	{"unknown-ca", "net-http", "https://private.test:9443"},
 }
 
@@ -315,10 +315,10 @@ var javaLogins = []libraryLogin{
 	{"time", "nimbus", "expired"},
 	{"time", "nimbus", "issued-later"},
 	{"nonce", "nimbus", "nonce"},
-	{"slow", "nimbus", "hang"},
+	{"slow", "hasty-nimbus", "hang"},
 	{"refused-nameless", "spring", itself + "/realms/atlas"},
 	{"no-such-host", "spring", nobody + "/realms/atlas"},
-	{"timeout", "nimbus", "http://lost.example.com/realms/atlas"},
+	{"timeout", "hasty-nimbus", "http://lost.example.com/realms/atlas"},
 	{"unknown-ca", "spring", "https://private.test:9443/none/realms/atlas"},
 	{"other-name", "spring", "https://other-name.test:9443/none/realms/atlas"},
 	{"expired", "spring", "https://expired.test:9443/none/realms/atlas"},

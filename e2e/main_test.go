@@ -52,7 +52,7 @@ func shared(t *testing.T) *world {
 		theWorld.port = lab.FreePort(&suite)
 		theWorld.keycloak = lab.StartKeycloak(&suite, lab.KeycloakOptions{
 			Net: lab.Here, Address: fmt.Sprintf("127.0.0.1:%d", lab.FreePort(&suite)),
-			Hostname: theWorld.public(), Realms: append([]lab.Realm{theWorld.realm(), theWorld.emptyRealm(), httpsRealm()}, theWorld.tenantRealms()...),
+			Hostname: theWorld.public(), Realms: append([]lab.Realm{theWorld.realm(), theWorld.emptyRealm(), httpsRealm(), renamedRealm()}, theWorld.tenantRealms()...),
 		})
 	})
 	t.Cleanup(func() {

@@ -232,6 +232,7 @@ var discovery = []entry{
 			{by: "oauth2-proxy", text: "error while discovery OIDC configuration", seen: Live},
 			{by: better, text: "discovery left no usable authorization endpoint or token exchange. Provider skipped.", seen: Live},
 			{by: better, text: "PROVIDER_NOT_FOUND", seen: Live},
+			{by: php, text: "could not be fetched. Make sure your provider has a well known configuration available.", seen: Source},
 			{by: ruby, text: "OpenIDConnect::Discovery::DiscoveryFailed", seen: Live},
 		},
 		wraps: vague,

@@ -92,7 +92,7 @@ var issuers = []entry{
 	{
 		id: "session-issuer", title: "the provider does not take its own token back",
 		says: []says{
-			{by: "Keycloak, at refresh and userinfo", text: "Invalid token issuer. Expected '{want}'", seen: Thread},
+			{by: "Keycloak, at refresh and userinfo", text: "Invalid token issuer. Expected '{want}'", seen: Live},
 			{by: "Keycloak's userinfo", text: "Token verification failed", seen: Live},
 			{by: "Keycloak", text: "user_session_not_found", seen: Source},
 		},

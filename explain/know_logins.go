@@ -65,6 +65,7 @@ var logins = []entry{
 			{by: authlib, text: "mismatching_state: CSRF Warning! State not equal in request and response.", seen: Live},
 			{by: "Authlib, oauthlib", text: "CSRF Warning! State not equal in request and response", seen: Live},
 			{by: mozilla, text: "OIDC callback state not found in session `oidc_states`!", seen: Live},
+			{by: php, text: "OpenIDConnectClientException: Unable to determine state", seen: Source},
 			{by: better + ", in the address", text: "state_mismatch", seen: Live},
 			{by: better, text: "State mismatch: State not persisted correctly", seen: Live},
 			{by: better, text: "State mismatch: verification not found", seen: Live},

@@ -13,6 +13,7 @@ const (
 	oidcTS    = "oidc-client-ts, react-oidc-context"
 	better    = "Better Auth"
 	ruby      = "Ruby: omniauth, GitLab"
+	php       = "jumbojett/openid-connect-php (PHP)"
 	panva     = "oidc-provider: Logto"
 	requests  = "Python: requests, Authlib, mozilla-django-oidc"
 	httpx     = "Python: httpx, Authlib with FastAPI or Starlette"
@@ -40,6 +41,7 @@ var refusals = []says{
 	{by: curl, text: "Failed to connect to {host} port {port} after … ms: Couldn't connect to server", seen: Live},
 	{by: curl, text: "Failed to connect to {host} port {port}: Connection refused", seen: Thread},
 	{by: ruby, text: "Connection refused - connect(2) for {address}", seen: Live},
+	{by: "ASP.NET", text: "HttpRequestException: Connection refused ({address})", seen: Thread},
 	{by: nginx, text: `connect() failed (111: Connection refused) while connecting to upstream, … upstream: "{url}"`, seen: Live},
 }
 

@@ -80,6 +80,7 @@ var tokens = []entry{
 			{by: kcConnect, text: "failed to load public key to verify token", seen: Live},
 			{by: ruby, text: "JSON::JWK::Set::KidNotFound", seen: Live},
 			{by: ruby, text: "JSON::JWS::VerificationFailed", seen: Live},
+			{by: php, text: "OpenIDConnectClientException: Unable to verify signature", seen: Source},
 			{by: pyjwt, text: "Unable to find a signing key that matches", seen: Live},
 			{by: pyjwt, text: "InvalidSignatureError: Signature verification failed", seen: Live},
 			{by: authlib, text: "invalid_key_id: No key for kid:", seen: Live},

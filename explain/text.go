@@ -18,6 +18,8 @@ const (
 	maxRead     = 200_000 // lines
 	maxDistinct = 20      // answers for one text
 	maxLines    = 5       // places that are named for one answer
+	maxPasted   = 200     // lines of a text that may have been wrapped on its way
+	maxBreaks   = 2       // in one of its lines
 )
 
 // Report is what a text means.
@@ -54,6 +56,9 @@ func Text(r io.Reader) (Report, error) {
 		// A line break in a value parts a line in two.
 		if whole := recognise(l.joined()); len(whole) > 0 && (len(matches) == 0 || whole[0].says.weight() > matches[0].says.weight()) {
 			matches = whole
+		}
+		if len(all) <= maxPasted {
+			matches = l.unwrapped(matches)
 		}
 		if len(matches) > 0 {
 			report.Known++
@@ -128,6 +133,37 @@ func (p placed) lessThan(other placed) bool {
 		return p.wraps > other.wraps
 	}
 	return p.id == other.id && p.key != other.key && len(p.values.shown()) < len(other.values.shown())
+}
+
+// saysMore tells whether the first of some matches is nearer to the cause than
+// the first of others, or as near and the longer text.
+func saysMore(some, others []match) bool {
+	if len(some) == 0 || len(others) == 0 {
+		return len(some) > 0
+	}
+	a, b := some[0], others[0]
+	return a.wraps < b.wraps || a.wraps == b.wraps && a.says.weight() > b.says.weight()
+}
+
+// unwrapped gives what a line says together with the next ones, where a terminal
+// or a mail has broken it, and matches where that is no more.
+func (l line) unwrapped(matches []match) []match {
+	if strings.HasPrefix(strings.TrimSpace(l.raw), "{") {
+		return matches // a log in JSON, whose lines are whole
+	}
+	text, alone := l.text, matches
+	for i, next := range l.after[:min(len(l.after), maxBreaks)] {
+		text += " " + strings.TrimSpace(next)
+		if its := recognise(newLine(next)); saysMore(its, alone) {
+			alone = its
+		}
+		whole := newLine(text)
+		whole.after = l.after[i+1:]
+		if found := recognise(whole); saysMore(found, alone) {
+			return found
+		}
+	}
+	return matches
 }
 
 // joined is a line whose quotation marks are not closed, with the next one.

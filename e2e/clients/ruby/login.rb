@@ -13,12 +13,13 @@ OmniAuth.config.logger = Logger.new($stdout)
 OmniAuth.config.request_validation_phase = nil
 OmniAuth.config.allowed_request_methods = [:get]
 OmniAuth.config.silence_get_warning = true
+$patience = 60 # seconds
 SITE = "http://acme.localhost:3000"
 
 [OpenIDConnect, SWD, Rack::OAuth2].each do |library|
   library.http_config do |http|
     http.ssl_config.add_trust_ca(ENV["SSL_CERT_FILE"])
-    http.connect_timeout = http.receive_timeout = 1
+    http.connect_timeout = http.receive_timeout = $patience
   end
 end
 
@@ -46,14 +47,27 @@ def omniauth(issuer, remembers: true, told: true)
   puts ended.status, ended.location, ended.body
 end
 
+def net_http(at)
+  uri = URI(at)
+  Net::HTTP.start(uri.host, uri.port, use_ssl: uri.scheme == "https", open_timeout: $patience, read_timeout: $patience, max_retries: 0) do |http|
+    http.get(uri.request_uri)
+  end
+end
+
+def hastily
+  $patience = 1
+  yield
+ensure
+  $patience = 60
+end
+
 WAYS = {
   "omniauth" => ->(issuer) { omniauth(issuer) },
+  "hasty-omniauth" => ->(issuer) { hastily { omniauth(issuer) } },
   "forgetful-omniauth" => ->(issuer) { omniauth(issuer, remembers: false) },
   "untold-omniauth" => ->(issuer) { omniauth(issuer, told: false) },
-  "net-http" => ->(at) {
-    uri = URI(at)
-    Net::HTTP.start(uri.host, uri.port, use_ssl: uri.scheme == "https", open_timeout: 1, read_timeout: 1, max_retries: 0) { |http| http.get(uri.request_uri) }
-  },
+  "net-http" => ->(at) { net_http(at) },
+  "hasty-net-http" => ->(at) { hastily { net_http(at) } },
 }
 
 ARGV.each do |arg|
