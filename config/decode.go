@@ -90,23 +90,25 @@ func (d *decoder) problem(n *yaml.Node, path, message, hint string) {
 }
 
 // refuseIndirection refuses anchors, aliases, merge keys and tags. A reader sees
-// every value where it is used, and no short file can grow into a huge one.
+// every value where it is used, and no short file can grow into a huge one. What
+// they are called is not said: it may be a secret that wants quotes.
 func (d *decoder) refuseIndirection(n *yaml.Node) {
-	const hint = "write the value out where it is used"
 	switch {
 	case n.Kind == yaml.AliasNode:
-		d.problem(n, "", fmt.Sprintf("the alias *%s is not supported", n.Value), hint)
+		d.problem(n, "", "the alias is not supported", noAnchors)
 	case n.Anchor != "":
-		d.problem(n, "", fmt.Sprintf("the anchor &%s is not supported", n.Anchor), hint)
+		d.problem(n, "", "the anchor is not supported", noAnchors)
 	case n.Tag == "!!merge":
-		d.problem(n, "", "the merge key << is not supported", hint)
+		d.problem(n, "", "the merge key << is not supported", noAnchors)
 	case n.Style&yaml.TaggedStyle != 0:
-		d.problem(n, "", fmt.Sprintf("the tag %s is not supported", n.Tag), "remove it: the key decides the type")
+		d.problem(n, "", "the tag is not supported", "remove it: the key decides the type; put quotes around a text that begins with !")
 	}
 	for _, c := range n.Content {
 		d.refuseIndirection(c)
 	}
 }
+
+const noAnchors = "write the value out where it is used, and put quotes around a text that begins with & or *"
 
 // value decodes n into v, which is at path.
 func (d *decoder) value(n *yaml.Node, path string, v reflect.Value, f field) {

@@ -121,7 +121,8 @@ func (d *decoder) notYAML(err error) {
 	case strings.Contains(bad.Message, "',' or"):
 		hint = `close the bracket, and put quotes around "${VAR}" and "{tenant}" inside [ ] and { }`
 	case strings.Contains(bad.Message, "anchor"):
-		hint = "anchors and aliases are not supported: write the value out"
+		// It names the anchor, which may be a secret that wants quotes.
+		message, hint = "the anchor or alias is not supported", noAnchors
 	}
 	d.at(max(bad.Mark.Line, 1), max(bad.Mark.Column, 1), "", message, hint)
 }

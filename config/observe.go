@@ -77,7 +77,7 @@ func (d *decoder) tracing(t *Tracing) {
 	u, err := url.Parse(t.Endpoint)
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
-		d.wrong(path, fmt.Sprintf("%q is not an http or https address", t.Endpoint), "where the collector takes OTLP over HTTP: http://otel-collector:4318")
+		d.wrong(path, "is not an http or https address", "where the collector takes OTLP over HTTP: http://otel-collector:4318")
 	case u.User != nil, u.RawQuery != "", u.Fragment != "", strings.Contains(t.Endpoint, "#"):
 		d.wrong(path, "has more than origin and path", "leave out user, query and fragment; a key for the collector belongs into tracing.headers")
 	case u.Port() == "4317":
