@@ -181,13 +181,14 @@ func (c *examination) lookFrom(ctx context.Context, all []Vantage) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	waiting := []string{}
-	tell := func() { // with mu held
+	tell := func() { // with mu held, once they look
 		if len(waiting) > 0 {
 			c.o.Progress("looking from " + strings.Join(waiting, ", "))
 		} else {
 			c.o.Progress("")
 		}
 	}
+	var looks []func()
 	for _, v := range all {
 		plan, err := c.Plan(v.Name)
 		if err != nil { // Examine has tried it
@@ -198,7 +199,7 @@ func (c *examination) lookFrom(ctx context.Context, all []Vantage) {
 			plan.Front = c.frontAddresses()
 		}
 		waiting = append(waiting, v.Name)
-		wait.Go(func() {
+		looks = append(looks, func() {
 			sight, err := v.Look(ctx, plan)
 			if err == nil {
 				err = sight.check(plan)
@@ -215,9 +216,10 @@ func (c *examination) lookFrom(ctx context.Context, all []Vantage) {
 			c.sights[v.Name] = &sight
 		})
 	}
-	mu.Lock()
 	tell()
-	mu.Unlock()
+	for _, look := range looks {
+		wait.Go(look)
+	}
 	wait.Wait()
 }
 
