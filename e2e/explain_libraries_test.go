@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,7 @@ type libraryLogin struct{ id, how, at string }
 func provokeLibraries(t *testing.T, provoked *provocations) {
 	w := newWorkshop(t, provoked)
 	w.mistaken(t)
+	t.Run("Zitadel's library", func(t *testing.T) { w.zitadel(t) })
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, language := range []struct {
@@ -41,6 +43,35 @@ func provokeLibraries(t *testing.T, provoked *provocations) {
 		all.Go(func() {
 			t.Run(language.name, func(t *testing.T) { w.logIn(t, language.command(t, w), language.logins) })
 		})
+	}
+}
+
+// zitadel asks the library that Zitadel is built on for what it refuses.
+func (w *workshop) zitadel(t *testing.T) {
+	const origin = "http://localhost:3900"
+	cmd := w.app.Command(filepath.Join(lab.Library(t, "go"), "server"))
+	cmd.Env = append(os.Environ(), "PORT=3900", "REDIRECT_URI=http://acme.localhost:3000/callback")
+	p := lab.Start(t, "zitadel-oidc", cmd)
+	p.Await(t, "it listens", func() error {
+		conn, err := w.app.DialContext(t.Context(), "tcp", "127.0.0.1:3900")
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	for _, a := range []struct {
+		id, method, path string
+		form             url.Values
+		headers          []string
+	}{
+		{"redirect-uri", http.MethodGet, "/auth?client_id=web&response_type=code&scope=openid&redirect_uri=http://acme.localhost:3000/other", nil, nil},
+		{"client-unknown", http.MethodGet, "/auth?client_id=another-app&response_type=code&scope=openid&redirect_uri=http://acme.localhost:3000/callback", nil, nil},
+		{"logout-uri", http.MethodGet, "/end_session?client_id=web&post_logout_redirect_uri=http://acme.localhost:3000/bye", nil, nil},
+		{"client-secret", http.MethodPost, "/oauth/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"none"}}, []string{"Authorization", "Basic d2ViOmFub3RoZXI="}},
+	} {
+		v := &visitor{t: t, client: lab.HTTPClient(w.dial)}
+		v.ask(a.method, origin+a.path, a.form, a.headers...)
+		w.provoked.knows(t, a.id, v.seen.String())
 	}
 }
 

@@ -20,7 +20,7 @@ var redirects = []entry{
 			{by: "authentik's log", text: "redirect_uri_expected", seen: Thread, below: belowAuthentik},
 			{by: "fosite: Hydra, Authelia", text: "The 'redirect_uri' parameter does not match any of the OAuth 2.0 Client's pre-registered redirect urls.", seen: Source},
 			{by: "Dex", text: `Unregistered redirect_uri ("{redirect_uri}").`, seen: Source},
-			{by: "Zitadel", text: "The requested redirect_uri is missing in the client configuration.", seen: Source},
+			{by: "Zitadel", text: "The requested redirect_uri is missing in the client configuration.", seen: Live},
 			{by: panva, text: "redirect_uri did not match any of the client's registered redirect_uris", seen: Live},
 			{by: "Pocket ID", text: "invalid callback URL, it might be necessary for an admin to fix this", seen: Thread},
 			{by: "oauthlib: Django OAuth Toolkit", text: "Mismatching redirect URI.", seen: Live},
@@ -93,6 +93,7 @@ var redirects = []entry{
 		says: []says{
 			{by: "Keycloak's page", text: "Invalid redirect uri", seen: Live},
 			{by: panva, text: "post_logout_redirect_uri not registered", seen: Live},
+			{by: "Zitadel", text: "post_logout_redirect_uri invalid", seen: Live},
 		},
 		means: "The logout request's post_logout_redirect_uri is none of the client's.",
 		causes: []cause{{
@@ -112,6 +113,7 @@ var redirects = []entry{
 			{by: "authentik's page", text: "The client identifier (client_id) is missing or invalid.", seen: Thread},
 			{by: "oauthlib: Django OAuth Toolkit", text: "Invalid client_id parameter value.", seen: Live},
 			{by: panva, text: "client is invalid", seen: Live},
+			{by: "Zitadel", text: "unable to retrieve client by id", seen: Live},
 			{by: "Google", text: "Error 401: invalid_client", seen: Documentation},
 			{by: "Entra ID", text: "AADSTS700016", seen: Documentation},
 		},

@@ -205,6 +205,7 @@ var tokens = []entry{
 			{by: "Keycloak's log", text: `error=invalid_client_credentials`, seen: Source},
 			{by: "oidc-provider: Logto; fosite: Hydra, Authelia", text: "client authentication failed", seen: Live},
 			{by: panva + ", its events", text: "invalid_client invalid secret provided", seen: Live},
+			{by: "Zitadel", text: "invalid client_id / client_secret", seen: Live},
 			{by: "Entra ID", text: "AADSTS7000215", seen: Documentation},
 			{by: "every provider", text: "invalid_client", seen: Live},
 		},
