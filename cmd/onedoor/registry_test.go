@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"testing"
@@ -109,22 +110,23 @@ func TestAllTenantsAreThereWhenADoorIsReady(t *testing.T) {
 }
 
 func TestADoorIsNotReadyWithoutItsTenants(t *testing.T) {
-	r := startReplica(t, tenantsFile(t, ""), time.Now)
-	before := r.tenants
-	t.Cleanup(func() { r.tenants = before })
-	r.tenants = registry.New(registry.Options{}) // which never loads
-	c, err := r.configure(t.Context(), r.current.Load().cfg, nil)
+	cfg := parse(t, tenantsFile(t, ""))
+	db, err := openStore(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = db.Close() })
+	d, err := newDoor(t.Context(), cfg, db, slog.New(slog.DiscardHandler), doorOptions{}) // which never runs, and so never loads
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.close() })
+	c := d.current.Load()
 	if err := c.gateway.Ready(); !errors.Is(err, registry.ErrLoading) {
 		t.Errorf("ready: %v", err)
 	}
 	if _, err := c.directory.Registry.ByLabel(t.Context(), "acme"); !errors.Is(err, registry.ErrLoading) {
 		t.Errorf("a listed tenant, that the database may have suspended: %v", err)
-	}
-	if err := c.provided.close(); err != nil {
-		t.Error(err)
 	}
 }
 
