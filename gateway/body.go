@@ -62,6 +62,7 @@ type readBody struct {
 	err error
 
 	wait    *turn // nil for a body that is there already
+	left    int64 // octets that are to come; negative where that is not known
 	until   *http.ResponseController
 	timeout time.Duration
 	mu      sync.Mutex
@@ -72,7 +73,7 @@ type readBody struct {
 func (g *Gateway) streamed(w http.ResponseWriter, r *request, wait *turn) *readBody {
 	return &readBody{
 		ReadCloser: http.MaxBytesReader(w, r.Body, g.Limits.BodySize),
-		wait:       wait, until: http.NewResponseController(w), timeout: g.Limits.ReadTimeout,
+		wait:       wait, left: r.ContentLength, until: http.NewResponseController(w), timeout: g.Limits.ReadTimeout,
 	}
 }
 
@@ -80,10 +81,13 @@ func (g *Gateway) streamed(w http.ResponseWriter, r *request, wait *turn) *readB
 func (b *readBody) Read(p []byte) (int, error) {
 	b.allow(b.timeout)
 	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) && b.wait != nil {
+	b.left -= int64(n)
+	if (errors.Is(err, io.EOF) || b.left == 0) && b.wait != nil {
 		b.allow(0)
 		if !b.wait.begin() {
-			err = errBusy
+			// The last octets stay here: with them the provider would have the whole
+			// request, and act on what we answer with 503.
+			n, err = 0, errBusy
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
