@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +153,32 @@ func TestATenantThatIsGoneIsNoFailure(t *testing.T) {
 	log.await(t, "all tenants were verified")
 	if list, err := db.Verdicts(t.Context(), store.VerdictQuery{}); err != nil || len(list) > 0 {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// leaving is a registry whose tenants can all go at once.
+type leaving struct {
+	tenant.List
+	gone atomic.Bool
+}
+
+func (l *leaving) ByLabel(ctx context.Context, label string) (tenant.Tenant, error) {
+	if l.gone.Load() {
+		return tenant.Tenant{}, tenant.ErrUnknown
+	}
+	return l.List.ByLabel(ctx, label)
+}
+
+func TestATenantThatGoesWhileItIsLookedAtIsNoFailure(t *testing.T) {
+	b := newBed(t, tenant.Transparent)
+	registry := &leaving{List: b.Registry.(tenant.List)}
+	b.Registry = registry
+	b.serve(func(w http.ResponseWriter, r *http.Request) {
+		registry.gone.Store(true)
+		http.NotFound(w, r)
+	})
+	if got := b.verifier().Begin().Look(t.Context(), "acme"); len(got) != 1 || got[0].Outcome != TenantUnknown || got[0].Tenant != "acme" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -157,6 +158,12 @@ func (r *Round) Look(ctx context.Context, label string) []Verdict {
 		stop()
 		v.Tenant, v.App = label, l.App.Name
 		all = append(all, v)
+	}
+	if slices.ContainsFunc(all, func(v Verdict) bool { return v.Outcome.Failing() }) {
+		// It may have been removed or suspended meanwhile: then that is why.
+		if _, no := r.Directory().Logins(ctx, label); no != nil && !no.CouldNotLook() {
+			return []Verdict{refused(label, "", no)}
+		}
 	}
 	return all
 }
