@@ -101,15 +101,21 @@ func TestOnHTTPSCookiesBelongToTheHostAlone(t *testing.T) {
 	}
 }
 
-// TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment is the engine's second
-// save of a token request: it revokes what it could not save at first.
-func TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment(t *testing.T) {
+// overDatabase is a provider that has a database and nothing else.
+func overDatabase(t *testing.T) *Provider {
+	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
-	rows := rows{&Provider{store: db, now: time.Now}}
+	t.Cleanup(func() { _ = db.Close() })
+	return &Provider{store: db, now: time.Now}
+}
+
+// TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment is the engine's second
+// save of a token request: it revokes what it could not save at first.
+func TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment(t *testing.T) {
+	rows := rows{overDatabase(t)}
 	x := &exchange{}
 	ctx := context.WithValue(t.Context(), exchangeKey{}, x)
 	grant := func() *goidc.Grant { return &goidc.Grant{ID: "g", AuthCode: "the code"} }
@@ -137,12 +143,7 @@ func TestACodeIsNotBurntBecauseTheDatabaseWasAwayForAMoment(t *testing.T) {
 // TestALoginIsNotEndedByADatabaseThatComesBack is the engine's way out of an
 // error: it ends the login, and that write may succeed.
 func TestALoginIsNotEndedByADatabaseThatComesBack(t *testing.T) {
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	rows := rows{&Provider{store: db, now: time.Now}}
+	rows := rows{overDatabase(t)}
 	x := &exchange{}
 	ctx := context.WithValue(t.Context(), exchangeKey{}, x)
 	login := &goidc.AuthnSession{ID: "l", Status: goidc.StatusPending, PolicyID: "password", ExpiresAt: int(time.Now().Unix()) + 60}
@@ -162,12 +163,7 @@ func TestALoginIsNotEndedByADatabaseThatComesBack(t *testing.T) {
 // TestASpentLoginThatCannotBeLookedAtWaits: whether to begin it again is in the
 // database.
 func TestASpentLoginThatCannotBeLookedAtWaits(t *testing.T) {
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	p := &Provider{store: db, now: time.Now}
+	p := overDatabase(t)
 	gone, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer cancel()
 	r := httptest.NewRequestWithContext(gone, http.MethodPost, "/authorize/l", nil)

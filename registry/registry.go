@@ -2,11 +2,12 @@
 // current as the database. The path of a login asks nobody else.
 //
 // It follows a Source, which package store implements: it loads all tenants
-// once, and then asks for every change, at once where somebody tells it of one. Where it has not been able to confirm
-// for some time that it is current, it says so instead of answering: a tenant
-// that was suspended is not served longer than that, whatever happens to the
-// connection. Reading starts at Registry.ByLabel; how it follows is follow.go,
-// and how a million tenants fit into so little memory is table.go and record.go.
+// once, and then asks for every change, at once where somebody tells it of one.
+// Where it has not been able to confirm for some time that it is current, it says
+// so instead of answering: a tenant that was suspended is not served longer than
+// that, whatever happens to the connection. Reading starts at Registry.ByLabel;
+// how it follows is follow.go, and how a million tenants fit into so little
+// memory is table.go and record.go.
 //
 // It knows nothing of SQL, of the configuration's own list (tenant.Listed), and
 // of what a tenant may do.
